@@ -1,0 +1,294 @@
+"""The two ways to the database: `tx()` for verbs, plain Tortoise for settings-like rows. There is no third.
+
+`tx()` runs a function in one transaction on a connection of its own and hands it the time, read with the same
+snapshot. When the connection breaks, it finds out what became of the transaction before it does anything again:
+a commit whose answer was lost is looked up by its transaction id, never guessed. So a verb is never carried out twice.
+
+Source: architecture.md "Habits"; reliability.md M11, M12 and 2.4.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import UUID
+
+import asyncpg
+from tortoise import Tortoise
+from tortoise.connection import get_connection
+from tortoise.context import TortoiseContext
+from tortoise.migrations.api.migrate import migrate as apply_migrations
+
+from domain.refusals import DatabaseUnreachable, WorkspaceUnknown
+from domain.tables.config import tortoise_config
+
+T = TypeVar("T")
+log = logging.getLogger("relance.database")
+
+EVENTS_CHANNEL: Final = "relance_events"
+_RING_EVERY_SECONDS: Final = 0.002
+_ATTEMPTS: Final = 8
+_MIGRATION_LOCK: Final = 7_205_118  # any number, the same in every process
+
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    OSError,
+)
+_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+
+# Reads the time with the rows: business time carries the workspace's offset. The id answers "did it commit?".
+_CLOCK = """
+SELECT now() + make_interval(secs => clock_offset_seconds) AS now, pg_current_xact_id()::text AS xid
+FROM workspaces WHERE id = $1
+"""
+_MACHINE_CLOCK = "SELECT now() AS now, pg_current_xact_id()::text AS xid"
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """One open transaction: its connection, its workspace (None for the engine's own work) and its time."""
+
+    connection: Any  # an asyncpg connection; typed loosely because the pool's proxy has no usable stubs
+    workspace_id: UUID | None
+    now: datetime  # business time where there is a workspace, else machine time
+
+    async def fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await self.connection.fetch(sql, *args)
+        return rows
+
+    async def fetchrow(self, sql: str, *args: Any) -> asyncpg.Record | None:
+        row: asyncpg.Record | None = await self.connection.fetchrow(sql, *args)
+        return row
+
+    async def fetchval(self, sql: str, *args: Any) -> Any:
+        return await self.connection.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: Any) -> None:
+        await self.connection.execute(sql, *args)
+
+
+def credentials(url: str) -> dict[str, Any]:
+    """Return what asyncpg needs from a `postgresql://user:password@host:port/database?…` address.
+
+    Raises:
+        ValueError: it is not such an address.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
+        raise ValueError("expected postgresql://user:password@host:port/database")
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    found: dict[str, Any] = {
+        "host": query.get("host") or parts.hostname or "localhost",
+        "port": parts.port or int(query.get("port", 5432)),
+        "user": unquote(parts.username or query.get("user", "postgres")),
+        "password": unquote(parts.password or query.get("password", "")) or None,
+        "database": parts.path.strip("/"),
+    }
+    if "sslmode" in query:
+        found["ssl"] = query["sslmode"]
+    return found
+
+
+async def _light_reset(connection: Any) -> None:
+    """Return a connection to the pool. Our sessions hold no state: asyncpg's own reset costs a round trip each time."""
+    if connection.is_in_transaction():
+        await connection.reset()
+
+
+@asynccontextmanager
+async def database(url: str, *, pool_size: int = 10, application: str = "relance") -> AsyncIterator[None]:
+    """Open the database for this process while the block runs. `tx()` and Tortoise's models then work in any task.
+
+    Raises:
+        DatabaseUnreachable: no connection could be opened; the sentence says why.
+    """
+    options = credentials(url) | {
+        "minsize": 1,
+        "maxsize": pool_size,
+        "reset": _light_reset,
+        "command_timeout": 60,
+        "server_settings": {
+            "application_name": application,
+            "statement_timeout": "10s",
+            "lock_timeout": "2s",
+            "idle_in_transaction_session_timeout": "30s",
+            "timezone": "UTC",
+            "jit": "off",
+        },
+    }
+    context: TortoiseContext = await Tortoise.init(config=tortoise_config(options), _enable_global_fallback=True)
+    try:
+        try:
+            await fetch("SELECT 1")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as problem:
+            raise DatabaseUnreachable(url, problem) from problem
+        yield
+    finally:
+        await _bell.stop()
+        with contextlib.suppress(Exception):
+            await context.close_connections()
+
+
+def _acquire() -> Any:
+    return get_connection("default").acquire_connection()  # type: ignore[attr-defined]
+
+
+async def fetch(sql: str, *args: Any) -> list[asyncpg.Record]:
+    """Run one reading statement outside a transaction, once more when the connection turns out to be dead."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            async with _acquire() as connection:
+                rows: list[asyncpg.Record] = await connection.fetch(sql, *args)
+                return rows
+        except Exception as problem:
+            if not _lost(problem) or attempt + 1 == _ATTEMPTS:
+                raise
+            await asyncio.sleep(_pause_seconds(attempt))
+    raise AssertionError("unreachable")
+
+
+async def tx(workspace_id: UUID | None, work: Callable[[Tx], Awaitable[T]], *, rings: bool = True) -> T:
+    """Return what `work` returns, once its transaction has committed; then ring for its events unless told not to.
+
+    `work` may run more than once: its reads and guarded writes are done again after a deadlock or a lost connection,
+    never after a commit. It must not start tasks, and must do nothing that cannot be rolled back.
+
+    Raises:
+        WorkspaceUnknown: there is no such workspace.
+        Exception: whatever `work` raised; the transaction was rolled back.
+    """
+    for attempt in range(_ATTEMPTS):
+        xid: str | None = None
+        committing = False
+        try:
+            async with _acquire() as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                try:
+                    clock = await _read_clock(connection, workspace_id)
+                    xid = clock["xid"]
+                    result = await work(Tx(connection, workspace_id, clock["now"]))
+                    committing = True
+                except BaseException:
+                    await _roll_back(transaction, connection)
+                    raise
+                await transaction.commit()
+        except Exception as problem:
+            lost = _lost(problem)
+            if not (lost or isinstance(problem, _AGAIN)) or attempt + 1 == _ATTEMPTS:
+                raise
+            log.info("transaction is tried again after %s", type(problem).__name__)
+            await asyncio.sleep(_pause_seconds(attempt))
+            if not (lost and committing and xid is not None and await _committed(xid)):
+                continue
+        if rings:
+            _bell.ring()
+        return result
+    raise AssertionError("unreachable")
+
+
+async def _read_clock(connection: Any, workspace_id: UUID | None) -> asyncpg.Record:
+    if workspace_id is None:
+        clock = await connection.fetchrow(_MACHINE_CLOCK)
+    else:
+        clock = await connection.fetchrow(_CLOCK, workspace_id)
+    if clock is None:
+        raise WorkspaceUnknown
+    found: asyncpg.Record = clock
+    return found
+
+
+async def _roll_back(transaction: Any, connection: Any) -> None:
+    if not connection.is_closed():
+        with contextlib.suppress(Exception):  # a connection that broke has rolled back by itself
+            await transaction.rollback()
+
+
+def _lost(problem: BaseException) -> bool:
+    # InterfaceError also means a mistake of the caller; only these texts speak of a dead connection.
+    if isinstance(problem, asyncpg.InterfaceError):
+        return "closed" in str(problem) or "released" in str(problem) or "closing" in str(problem)
+    return isinstance(problem, _LOST)
+
+
+async def _committed(xid: str) -> bool:
+    """Return whether the transaction with this id committed, waiting while the server still rolls it back."""
+    for attempt in range(_ATTEMPTS):
+        status = (await fetch("SELECT pg_xact_status($1::text::xid8) AS status", xid))[0]["status"]
+        if status != "in progress":
+            return bool(status == "committed")
+        await asyncio.sleep(_pause_seconds(attempt))
+    return False
+
+
+def _pause_seconds(attempt: int) -> float:
+    return min(0.01 * 3**attempt, 2.0)
+
+
+class _Bell:
+    """One NOTIFY for all the commits of the last two milliseconds, outside any transaction: a NOTIFY inside one
+    would make all commits of the database queue behind a global lock."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._wanted = False
+
+    def ring(self) -> None:
+        self._wanted = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._ringing())
+
+    async def _ringing(self) -> None:
+        while self._wanted:
+            await asyncio.sleep(_RING_EVERY_SECONDS)
+            self._wanted = False
+            try:
+                await fetch(f"NOTIFY {EVENTS_CHANNEL}")
+            except Exception:  # a lost ring costs one slow poll
+                log.info("a ring was lost", exc_info=True)
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            with contextlib.suppress(asyncio.CancelledError, RuntimeError):
+                await asyncio.wait_for(self._task, 2)
+            self._task = None
+
+
+_bell = _Bell()
+
+
+async def listen(url: str, on_ring: Callable[[], None]) -> asyncpg.Connection:
+    """Return a direct connection that calls `on_ring` at each ring. Never through a pooler; the caller closes it."""
+    connection = await asyncpg.connect(**credentials(url), timeout=10)
+    await connection.add_listener(EVENTS_CHANNEL, lambda *_: on_ring())
+    return connection
+
+
+async def migrate(url: str) -> list[str]:
+    """Bring the tables up to date and return the names of the migrations applied now, oldest first.
+
+    Two processes may do it at once: the second waits and finds nothing left to do.
+    """
+    lock = await asyncpg.connect(**credentials(url), timeout=10)
+    applied: list[str] = []
+
+    def note(event: str, _app: str, name: str) -> None:
+        if event == "apply_success" or event.endswith("success"):
+            applied.append(name)
+
+    try:
+        await lock.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+        await apply_migrations(config=tortoise_config(credentials(url)), progress=note)
+    finally:
+        await Tortoise.close_connections()
+        await lock.close()
+    return applied

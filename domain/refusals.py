@@ -1,0 +1,178 @@
+"""Every refusal of the engine: a class named as a sentence, with the facts a client needs to act on it.
+
+`code` is stable and public, the sentence is for a recruiter. One place in `api/` translates them, and a test walks
+them all. Anything else that is raised is a bug: masked to clients, and logged.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+from uuid import UUID
+
+from domain.rules.lifecycle import Action, Status
+
+
+class Refusal(Exception):
+    """A request that was understood and is not carried out. Nothing has changed."""
+
+    code: ClassVar[str] = "REFUSED"
+    field: tuple[str, ...] | None = None
+
+    def __init__(self, message: str, *, field: Sequence[str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = tuple(field) if field else None
+
+
+class WorkspaceUnknown(Refusal):
+    code = "NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("This workspace does not exist any more.")
+
+
+class DatabaseUnreachable(Refusal):
+    code = "DATABASE_UNREACHABLE"
+
+    def __init__(self, url: str, problem: BaseException) -> None:
+        place = url.rpartition("@")[2].partition("?")[0]
+        super().__init__(
+            f"PostgreSQL at {place} cannot be reached: {problem or type(problem).__name__}. "
+            "Check that it runs and that DATABASE_URL is right."
+        )
+
+
+class NotFound(Refusal):
+    """No such object in this workspace. Another workspace's id gets exactly the same answer."""
+
+    code = "NOT_FOUND"
+
+    def __init__(self, what: str, *, field: Sequence[str] | None = None) -> None:
+        super().__init__(f"There is no such {what}. It may have been deleted.", field=field)
+
+
+class Invalid(Refusal):
+    """A value is not acceptable; the sentence says which and what would be."""
+
+    code = "INVALID"
+
+
+class ActionNotAvailable(Refusal):
+    """The recipient's status, or its sequence, does not allow this."""
+
+    code = "ACTION_NOT_AVAILABLE"
+
+    def __init__(self, reason: str, status: Status, available: Sequence[Action]) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.available = tuple(available)
+
+
+class VersionMismatch(ActionNotAvailable):
+    """The recipient has changed since the caller looked."""
+
+    code = "VERSION_MISMATCH"
+
+    def __init__(self, expected: int, found: int, status: Status, available: Sequence[Action]) -> None:
+        super().__init__(
+            f"It has changed since you looked (version {found}, you acted on {expected}). Look again, then decide.",
+            status,
+            available,
+        )
+
+
+class StepBeingSent(ActionNotAvailable):
+    """The message of this step is being handed over and cannot be called back."""
+
+    code = "STEP_BEING_SENT"
+
+    def __init__(self, status: Status, available: Sequence[Action]) -> None:
+        super().__init__("This step's message is being sent right now. Try again in a minute.", status, available)
+
+
+class SequenceActionNotAvailable(Refusal):
+    code = "SEQUENCE_ACTION_NOT_AVAILABLE"
+
+    def __init__(self, message: str, status: str, open_recipients: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.open_recipients = open_recipients
+
+
+class PendingActionNotAvailable(Refusal):
+    code = "PENDING_ACTION_NOT_AVAILABLE"
+
+    def __init__(self, message: str, *, outcome: str | None, closed_by_kind: str | None, closed_by_id: UUID | None):
+        super().__init__(message)
+        self.outcome = outcome
+        self.closed_by_kind = closed_by_kind
+        self.closed_by_id = closed_by_id
+
+
+class RetryNotAvailable(Refusal):
+    code = "RETRY_NOT_AVAILABLE"
+
+
+class EnrolmentRefused(Refusal):
+    """One contact was not enrolled. The subclasses are the reasons of product.md section 3."""
+
+
+class AlreadyEnrolled(EnrolmentRefused):
+    code = "ALREADY_ENROLLED"
+
+    def __init__(self, recipient_id: UUID) -> None:
+        super().__init__("This person is in the sequence already.")
+        self.recipient_id = recipient_id
+
+
+class ReenrolmentNotAllowed(EnrolmentRefused):
+    code = "REENROLMENT_NOT_ALLOWED"
+
+
+class Suppressed(EnrolmentRefused):
+    code = "SUPPRESSED"
+
+    def __init__(self) -> None:
+        super().__init__("This person must not be written to: they opted out, complained or are on the suppression list.")
+
+
+class EmailBouncedBefore(EnrolmentRefused):
+    code = "EMAIL_BOUNCED_BEFORE"
+
+    def __init__(self) -> None:
+        super().__init__("Mail to this address bounced before. Give the contact another address, then enrol again.")
+
+
+class EmailMissing(EnrolmentRefused):
+    code = "EMAIL_MISSING"
+
+    def __init__(self) -> None:
+        super().__init__("This contact has no email address, and the first step needs one. Add an address.")
+
+
+class SequenceArchived(EnrolmentRefused):
+    code = "SEQUENCE_ARCHIVED"
+
+    def __init__(self) -> None:
+        super().__init__("The sequence is archived. Unarchive it first.")
+
+
+class SequenceEmpty(EnrolmentRefused):
+    code = "SEQUENCE_EMPTY"
+
+    def __init__(self) -> None:
+        super().__init__("The sequence has no steps. Add a step first.")
+
+
+class ContactAmbiguous(EnrolmentRefused):
+    code = "CONTACT_AMBIGUOUS"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class DuplicateInBatch(EnrolmentRefused):
+    code = "DUPLICATE_IN_BATCH"
+
+    def __init__(self, first_index: int) -> None:
+        super().__init__(f"The same person stands at position {first_index + 1} of this list already.")
+        self.first_index = first_index

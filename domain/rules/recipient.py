@@ -1,0 +1,292 @@
+"""One recipient as facts, and the pure transitions between them.
+
+Every verb is: read the row, change facts here, write it back guarded by its version. `settle` is the only place
+that turns facts into timers, so that whatever lifts a pause or closes an error ends in the same calculation.
+
+Three facts hold the wait before the current step:
+    anchor_at      when the wait began (the step before was carried out); None until the wait has begun
+    wait_ends_at   when it ends; None while the clock stands
+    wait_left      the rest of it while the clock stands
+and `due_at` is when the step may be carried out: `wait_ends_at` moved into the sending window.
+
+Source: product.md sections 2 and 3; architecture.md "Facts, not memories".
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from domain.rules.lifecycle import EndReason, Facts, Stage, Status, stage_of, status_of
+from domain.rules.timing import SendingWindow, Wait, after_wait, next_opening
+
+
+class StepKind(StrEnum):
+    AUTOMATED_EMAIL = "AUTOMATED_EMAIL"
+    MANUAL_EMAIL = "MANUAL_EMAIL"
+    TASK = "TASK"
+    SMS = "SMS"
+
+
+# A person carries out the others: they come due when their wait ends, window or not.
+AUTOMATED_KINDS = frozenset({StepKind.AUTOMATED_EMAIL, StepKind.SMS})
+
+
+class SequenceStatus(StrEnum):
+    DRAFT = "DRAFT"
+    ACTIVE = "ACTIVE"
+    PAUSED = "PAUSED"
+    ARCHIVED = "ARCHIVED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a sequence as the rules see it."""
+
+    id: UUID
+    position: int  # ascending, not dense
+    kind: StepKind
+    wait: Wait
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The sequence as the rules see it: where a recipient goes next, and when."""
+
+    status: SequenceStatus
+    steps: tuple[Step, ...]  # by position, removed ones included
+    window: SendingWindow | None
+    time_zone: str
+
+    @property
+    def paused(self) -> bool:
+        return self.status is SequenceStatus.PAUSED
+
+    @property
+    def running(self) -> bool:
+        """Waits go on only in an active sequence; in a draft they have not begun."""
+        return self.status is SequenceStatus.ACTIVE
+
+    def step(self, step_id: UUID | None) -> Step | None:
+        return next((step for step in self.steps if step.id == step_id), None)
+
+    def first(self) -> Step | None:
+        return next((step for step in self.steps if not step.removed), None)
+
+    def following(self, step_id: UUID | None) -> Step | None:
+        """Return the step after this one; None after the last."""
+        here = self.step(step_id)
+        if here is None:
+            return None
+        return next((s for s in self.steps if s.position > here.position and not s.removed), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """The facts of one recipient: exactly the columns that the one writer writes, and the keys."""
+
+    id: UUID
+    workspace_id: UUID
+    sequence_id: UUID
+    contact_id: UUID
+    version: int
+    time_zone: str | None  # the contact's
+    mailbox_id: UUID | None
+    end_reason: EndReason | None = None
+    ended_at: datetime | None = None
+    paused_at: datetime | None = None  # held by a person, for this recipient
+    sequence_paused_at: datetime | None = None  # held by the pause of the sequence
+    error_id: UUID | None = None  # the open step error
+    pending_id: UUID | None = None  # the open pending action
+    scheduled_for: datetime | None = None  # the time chosen for a pending email; it is then not pending
+    begun: bool = False
+    current_step_id: UUID | None = None
+    step_run: int = 1  # rises when the same step is tried again as a new message
+    start_at: datetime | None = None  # no wait begins before
+    anchor_at: datetime | None = None
+    wait_ends_at: datetime | None = None
+    wait_left: timedelta | None = None
+    due_at: datetime | None = None
+    due_kind: StepKind | None = None  # which queue it waits in; set exactly while due_at is
+    retry_at: datetime | None = None  # a hand-over was refused for now; tried again then
+    contacted_at: datetime | None = None  # the first email or SMS was sent
+    replied_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+    @property
+    def facts(self) -> Facts:
+        return Facts(
+            end_reason=self.end_reason,
+            paused_by_recipient=self.paused_at is not None,
+            paused_by_sequence=self.sequence_paused_at is not None,
+            error_open=self.error_id is not None,
+            action_pending=self.pending_id is not None and self.scheduled_for is None,
+            begun=self.begun,
+        )
+
+    @property
+    def status(self) -> Status:
+        return status_of(self.facts)
+
+    @property
+    def stage(self) -> Stage:
+        return stage_of(self.status, contacted=self.contacted_at is not None)
+
+    @property
+    def held(self) -> bool:
+        return self.paused_at is not None or self.sequence_paused_at is not None
+
+    @property
+    def ended(self) -> bool:
+        return self.end_reason is not None
+
+
+def settle(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
+    """Return the recipient with its timers in step with its facts. Calling it twice changes nothing more."""
+    timed = _timed(recipient, plan, now)
+    step = plan.step(timed.current_step_id) if timed.due_at is not None else None
+    return replace(timed, due_kind=step.kind if step else None)
+
+
+def _timed(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
+    if recipient.ended or recipient.deleted_at is not None:
+        return replace(recipient, wait_ends_at=None, wait_left=None, due_at=None, retry_at=None, start_at=None)
+    if recipient.held:
+        return _stop_clock(recipient, now)
+    if recipient.error_id is not None or recipient.pending_id is not None:
+        due_at = recipient.scheduled_for if recipient.error_id is None else None
+        return replace(recipient, wait_ends_at=None, wait_left=None, due_at=due_at, retry_at=None)
+    if not plan.running:
+        return replace(recipient, anchor_at=None, wait_ends_at=None, wait_left=None, due_at=None)
+    return _run_clock(recipient, plan, now)
+
+
+def _stop_clock(recipient: Recipient, now: datetime) -> Recipient:
+    left = recipient.wait_left
+    if recipient.wait_ends_at is not None:
+        left = max(recipient.wait_ends_at - now, timedelta(0))
+        if recipient.retry_at is not None:
+            left = max(recipient.retry_at - now, left)
+    return replace(recipient, wait_ends_at=None, wait_left=left, due_at=None, retry_at=None)
+
+
+def _run_clock(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
+    step = plan.step(recipient.current_step_id)
+    if step is None:
+        return replace(recipient, wait_ends_at=None, wait_left=None, due_at=None)
+    anchor_at = recipient.anchor_at
+    wait_ends_at = recipient.wait_ends_at
+    if recipient.wait_left is not None:
+        wait_ends_at = now + recipient.wait_left
+    elif wait_ends_at is None:
+        anchor_at = anchor_at or max(now, recipient.start_at or now)
+        wait_ends_at = after_wait(anchor_at, step.wait, zone_of(recipient, plan))
+    due_at = recipient.retry_at or opening(wait_ends_at, step, recipient, plan)
+    return replace(recipient, anchor_at=anchor_at, wait_ends_at=wait_ends_at, wait_left=None, due_at=due_at)
+
+
+def zone_of(recipient: Recipient, plan: Plan) -> ZoneInfo:
+    """Return the zone that days and windows are counted in: the recipient's where the sequence says so."""
+    if plan.window is None or plan.window.use_recipient_time_zone:
+        return ZoneInfo(recipient.time_zone or plan.time_zone)
+    return ZoneInfo(plan.time_zone)
+
+
+def opening(at: datetime, step: Step, recipient: Recipient, plan: Plan) -> datetime | None:
+    """Return when the step may be carried out: `at`, or the next opening of the window; None if it never opens."""
+    if plan.window is None or step.kind not in AUTOMATED_KINDS:
+        return at
+    return next_opening(at, plan.window, zone_of(recipient, plan))
+
+
+# ---- transitions: each returns new facts; `settle` does the rest
+
+
+def pause(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
+    return settle(replace(recipient, paused_at=now), plan, now)
+
+
+def resume(recipient: Recipient, plan: Plan, now: datetime, *, retry: bool = False) -> Recipient:
+    """Lift this recipient's own pause. `retry` says that an open error can be tried again now, and is."""
+    resumed = replace(recipient, paused_at=None)
+    return try_again(resumed, plan, now) if retry else settle(resumed, plan, now)
+
+
+def hold_with_sequence(recipient: Recipient, plan: Plan, paused_at: datetime) -> Recipient:
+    return settle(replace(recipient, sequence_paused_at=paused_at), plan, paused_at)
+
+
+def release_with_sequence(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
+    """Lift only the sequence's hold, or begin the first wait when the sequence is activated."""
+    return settle(replace(recipient, sequence_paused_at=None), plan, now)
+
+
+def end(recipient: Recipient, plan: Plan, reason: EndReason, now: datetime) -> Recipient:
+    """End it. Its holds, its error and its pending action are over with it."""
+    ended = replace(
+        recipient,
+        end_reason=reason,
+        ended_at=now,
+        paused_at=None,
+        sequence_paused_at=None,
+        error_id=None,
+        pending_id=None,
+        scheduled_for=None,
+        current_step_id=None,
+        replied_at=recipient.replied_at or (now if reason is EndReason.REPLIED else None),
+    )
+    return settle(ended, plan, now)
+
+
+def leave_step(recipient: Recipient, plan: Plan, at: datetime, now: datetime) -> Recipient:
+    """Go on to the next step: its wait starts at `at`, when this one was carried out or skipped; complete after the
+    last. A pause stays: the clock of the new wait then stands from the start."""
+    following = plan.following(recipient.current_step_id)
+    moved = replace(recipient, begun=True, error_id=None, pending_id=None, scheduled_for=None, retry_at=None)
+    if following is None:
+        return end(moved, plan, EndReason.COMPLETED, now)
+    moved = replace(
+        moved,
+        current_step_id=following.id,
+        step_run=1,
+        anchor_at=at,
+        wait_ends_at=after_wait(at, following.wait, zone_of(recipient, plan)),
+        wait_left=None,
+    )
+    return settle(moved, plan, now)
+
+
+def fail(recipient: Recipient, plan: Plan, error_id: UUID, now: datetime, *, step_id: UUID | None = None) -> Recipient:
+    """Open an error at the current step, or at `step_id` of a recipient that had completed."""
+    failed = replace(
+        recipient,
+        error_id=error_id,
+        pending_id=None,
+        scheduled_for=None,
+        end_reason=None,
+        ended_at=None,
+        current_step_id=recipient.current_step_id or step_id,
+        wait_left=None if recipient.held else recipient.wait_left,
+    )
+    return settle(failed, plan, now)
+
+
+def try_again(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
+    """Close the error and let the step come due now, as a new run: a new message, never the old one again."""
+    again = replace(
+        recipient, error_id=None, step_run=recipient.step_run + 1, wait_ends_at=now, wait_left=None, retry_at=None
+    )
+    return settle(again, plan, now)
+
+
+def put_before_person(recipient: Recipient, plan: Plan, pending_id: UUID, now: datetime) -> Recipient:
+    return settle(replace(recipient, pending_id=pending_id, begun=True), plan, now)
+
+
+def delete(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
+    closed = replace(recipient, deleted_at=now, error_id=None, pending_id=None, scheduled_for=None)
+    return settle(closed, plan, now)
+
+

@@ -1,0 +1,169 @@
+"""What the database itself refuses. The lists come from the rules; migration 0002 holds them as frozen SQL, and a
+test compares the two with what pg_constraint says (Tortoise drops constraints from its models without a word).
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from domain.rules.lifecycle import ENDS, EndReason, Stage, Status
+from domain.rules.recipient import SequenceStatus, StepKind
+from domain.rules.timing import WaitUnit
+
+
+def _one_of(column: str, values: Iterable[StrEnum | str]) -> str:
+    return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
+
+
+def _status_expression() -> str:
+    """Return the status as SQL over the facts of a row: `lifecycle.status_of`, word for word."""
+    ends = " ".join(f"WHEN '{reason}' THEN '{status}'" for reason, status in ENDS.items())
+    return (
+        f"CASE WHEN end_reason IS NOT NULL THEN CASE end_reason {ends} END "
+        f"WHEN paused_at IS NOT NULL OR sequence_paused_at IS NOT NULL THEN '{Status.PAUSED}' "
+        f"WHEN error_id IS NOT NULL THEN '{Status.ERROR}' "
+        f"WHEN pending_id IS NOT NULL AND scheduled_for IS NULL THEN '{Status.PENDING_ACTION}' "
+        f"WHEN begun THEN '{Status.IN_PROGRESS}' ELSE '{Status.SCHEDULED}' END"
+    )
+
+
+CHECKS: dict[str, tuple[str, str]] = {
+    # name: (table, condition)
+    "recipients_status_known": ("recipients", _one_of("status", Status)),
+    "recipients_end_reason_known": ("recipients", _one_of("end_reason", EndReason)),
+    "recipients_status_follows_facts": ("recipients", f"status = {_status_expression()}"),
+    "recipients_ended_at_with_reason": ("recipients", "(end_reason IS NULL) = (ended_at IS NULL)"),
+    "recipients_ended_has_no_timer": (
+        "recipients",
+        "(end_reason IS NULL AND deleted_at IS NULL) OR (due_at IS NULL AND wait_left_seconds IS NULL)",
+    ),
+    "recipients_held_has_no_timer": (
+        "recipients",
+        "(paused_at IS NULL AND sequence_paused_at IS NULL) OR due_at IS NULL",
+    ),
+    "recipients_due_kind_with_due_at": ("recipients", "(due_at IS NULL) = (due_kind IS NULL)"),
+    "recipients_version_positive": ("recipients", "version >= 1"),
+    "sequences_status_known": ("sequences", _one_of("status", SequenceStatus)),
+    "sequences_paused_at_with_status": ("sequences", "(paused_at IS NOT NULL) = (status = 'PAUSED')"),
+    "sequences_settling_known": ("sequences", _one_of("settling", ["PAUSE", "RESUME", "STOP"])),
+    "steps_kind_known": ("steps", _one_of("kind", StepKind)),
+    "steps_wait_unit_known": ("steps", _one_of("wait_unit", WaitUnit)),
+    "steps_wait_not_negative": ("steps", "wait_amount >= 0"),
+    "mailboxes_state_known": ("mailboxes", _one_of("state", ["CONNECTED", "DISCONNECTED", "HELD"])),
+    "mailboxes_security_known": ("mailboxes", _one_of("smtp_security", ["NONE", "STARTTLS", "TLS"])),
+    "mailboxes_limits_sensible": ("mailboxes", "daily_limit >= 1 AND minimum_gap_seconds >= 0"),
+    "messages_direction_known": ("messages", _one_of("direction", ["OUTGOING", "INCOMING"])),
+    "messages_state_known": (
+        "messages",
+        _one_of(
+            "state", ["CLAIMED", "HANDING_OVER", "SENT", "REFUSED", "DEFERRED", "UNCONFIRMED", "DROPPED", "RECEIVED"]
+        ),
+    ),
+    "messages_lease_while_claimed": (
+        "messages",
+        "(lease_until IS NOT NULL) = (state IN ('CLAIMED', 'HANDING_OVER'))",
+    ),
+    "messages_marked_before_sent": (
+        "messages",
+        "state NOT IN ('HANDING_OVER', 'SENT', 'UNCONFIRMED') OR marked_at IS NOT NULL",
+    ),
+    "messages_outgoing_has_step": ("messages", "direction <> 'OUTGOING' OR step_id IS NOT NULL"),
+    "pending_actions_closed_with_outcome": ("pending_actions", "(closed_at IS NULL) = (outcome IS NULL)"),
+    "suppressions_kind_known": ("suppressions", _one_of("kind", ["ADDRESS", "DOMAIN", "CONTACT"])),
+    "recipient_steps_outcome_known": ("recipient_steps", _one_of("outcome", ["CARRIED_OUT", "SKIPPED"])),
+    "recipient_steps_done_at_with_outcome": ("recipient_steps", "(outcome IS NULL) = (done_at IS NULL)"),
+    "events_status_known": ("events", f"{_one_of('status', Status)} AND {_one_of('previous_status', Status)}"),
+    "events_stage_known": ("events", f"{_one_of('stage', Stage)} AND {_one_of('previous_stage', Stage)}"),
+    "tallies_status_known": ("tallies", _one_of("status", Status)),
+}
+
+# Parents that others point to with their workspace: each has UNIQUE (workspace_id, id).
+PARENTS = ("contacts", "mailboxes", "sequences", "steps", "recipients", "messages")
+
+# (table, column, parent): FOREIGN KEY (workspace_id, column) REFERENCES parent (workspace_id, id)
+TENANT_KEYS = (
+    ("sequence_mailboxes", "sequence_id", "sequences"),
+    ("sequence_mailboxes", "mailbox_id", "mailboxes"),
+    ("steps", "sequence_id", "sequences"),
+    ("recipients", "sequence_id", "sequences"),
+    ("recipients", "contact_id", "contacts"),
+    ("recipients", "mailbox_id", "mailboxes"),
+    ("recipients", "current_step_id", "steps"),
+    ("recipient_steps", "recipient_id", "recipients"),
+    ("recipient_steps", "step_id", "steps"),
+    ("messages", "recipient_id", "recipients"),
+    ("messages", "mailbox_id", "mailboxes"),
+    ("messages", "step_id", "steps"),
+    ("step_errors", "recipient_id", "recipients"),
+    ("step_errors", "step_id", "steps"),
+    ("pending_actions", "recipient_id", "recipients"),
+    ("pending_actions", "step_id", "steps"),
+    ("events", "recipient_id", "recipients"),
+    ("tallies", "sequence_id", "sequences"),
+)
+
+# Directly below a workspace.
+TENANTS = ("api_keys", "contacts", "suppressions", "mailboxes", "sequences", "feeds")
+
+UNIQUE: dict[str, tuple[str, str]] = {
+    "messages_one_per_run": ("messages", "(recipient_id, step_id, step_run)"),
+    "steps_one_per_position": ("steps", "(sequence_id, position)"),
+}
+
+INDEXES: dict[str, str] = {
+    # one open recipient per contact and sequence
+    "recipients_one_open": "UNIQUE ON recipients (sequence_id, contact_id) WHERE end_reason IS NULL AND deleted_at IS NULL",
+    "recipients_external_id": "UNIQUE ON recipients (workspace_id, external_id) WHERE external_id IS NOT NULL AND deleted_at IS NULL",
+    "contacts_external_id": "UNIQUE ON contacts (workspace_id, external_id) WHERE external_id IS NOT NULL",
+    "contacts_email_key": "UNIQUE ON contacts (workspace_id, email_key) WHERE email_key IS NOT NULL",
+    "contacts_by_age": "ON contacts (workspace_id, created_at DESC, id DESC)",
+    "mailboxes_address": "UNIQUE ON mailboxes (workspace_id, address_key)",
+    "sequences_external_id": "UNIQUE ON sequences (workspace_id, external_id) WHERE external_id IS NOT NULL",
+    "sequences_by_age": "ON sequences (workspace_id, created_at DESC, id DESC)",
+    "sequences_settling": "ON sequences (id) WHERE settling IS NOT NULL",
+    "suppressions_in_force": "UNIQUE ON suppressions (workspace_id, kind, value) WHERE lifted_at IS NULL",
+    # the queue: the next due recipient of a mailbox; due steps that a person carries out
+    "recipients_due_by_mailbox": "ON recipients (mailbox_id, due_at, id) WHERE due_kind = 'AUTOMATED_EMAIL'",
+    "recipients_due_by_person": "ON recipients (due_at, id) WHERE due_kind IN ('MANUAL_EMAIL', 'TASK', 'SMS')",
+    # the lists
+    "recipients_by_sequence": "ON recipients (sequence_id, enrolled_at DESC, id DESC) WHERE deleted_at IS NULL",
+    "recipients_by_status": "ON recipients (sequence_id, status, enrolled_at DESC, id DESC) WHERE deleted_at IS NULL",
+    "recipients_by_workspace": "ON recipients (workspace_id, enrolled_at DESC, id DESC) WHERE deleted_at IS NULL",
+    "recipients_by_status_change": "ON recipients (sequence_id, status_changed_at DESC, id DESC) WHERE deleted_at IS NULL",
+    "recipients_by_update": "ON recipients (sequence_id, updated_at DESC, id DESC) WHERE deleted_at IS NULL",
+    "recipients_by_due": "ON recipients (sequence_id, due_at, id) WHERE deleted_at IS NULL",
+    "recipients_by_name": "ON recipients (sequence_id, sort_name, id) WHERE deleted_at IS NULL",
+    "recipients_by_contact": "ON recipients (contact_id, enrolled_at DESC, id DESC)",
+    "messages_by_recipient": "ON messages (recipient_id, created_at, id)",
+    "messages_by_contact": "ON messages (contact_id, created_at DESC, id DESC)",
+    "messages_leases": "ON messages (lease_until) WHERE state IN ('CLAIMED', 'HANDING_OVER')",
+    "messages_of_the_day": "ON messages (mailbox_id, marked_at) WHERE marked_at IS NOT NULL",
+    "messages_rfc_id": "ON messages (workspace_id, rfc_message_id) WHERE rfc_message_id IS NOT NULL",
+    "step_errors_by_recipient": "ON step_errors (recipient_id, occurred_at DESC, id DESC)",
+    "step_errors_by_age": "ON step_errors (workspace_id, occurred_at DESC, id DESC)",
+    "step_errors_open": "ON step_errors (workspace_id, code, mailbox_id) WHERE resolved_at IS NULL",
+    "pending_actions_open": "ON pending_actions (workspace_id, due_since, id) WHERE closed_at IS NULL",
+    "pending_actions_by_recipient": "ON pending_actions (recipient_id)",
+    "events_numbered": "UNIQUE ON events (workspace_id, seq) WHERE seq IS NOT NULL",
+    "events_unnumbered": "ON events (recorded_at) WHERE seq IS NULL",
+    "events_by_sequence": "ON events (sequence_id, seq) WHERE seq IS NOT NULL",
+}
+
+
+def statements() -> list[str]:
+    """Return the DDL of all of the above, in an order that can be run."""
+    ddl = [f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({condition})" for name, (table, condition) in CHECKS.items()]
+    ddl += [f"ALTER TABLE {table} ADD CONSTRAINT {table}_of_workspace UNIQUE (workspace_id, id)" for table in PARENTS]
+    ddl += [
+        f"ALTER TABLE {table} ADD CONSTRAINT {table}_workspace FOREIGN KEY (workspace_id) REFERENCES workspaces (id)"
+        for table in TENANTS
+    ]
+    ddl += [
+        f"ALTER TABLE {table} ADD CONSTRAINT {table}_{column.removesuffix('_id')} "
+        f"FOREIGN KEY (workspace_id, {column}) REFERENCES {parent} (workspace_id, id)"
+        for table, column, parent in TENANT_KEYS
+    ]
+    ddl += [f"ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE {columns}" for name, (table, columns) in UNIQUE.items()]
+    for name, definition in INDEXES.items():
+        unique, definition = ("UNIQUE ", definition[7:]) if definition.startswith("UNIQUE ") else ("", definition)
+        ddl.append(f"CREATE {unique}INDEX {name} {definition}")
+    return ddl

@@ -1,0 +1,127 @@
+"""Who is written to, from where, and what: contacts, mailboxes, sequences and their steps."""
+
+from typing import Any
+
+from tortoise import fields
+from tortoise.models import Model
+
+
+class Contact(Model):
+    """A person of the workspace."""
+
+    id = fields.UUIDField(primary_key=True)
+    workspace_id = fields.UUIDField()
+    external_id = fields.CharField(max_length=200, null=True)
+    email = fields.CharField(max_length=320, null=True)
+    email_key = fields.CharField(max_length=320, null=True)  # the address as it is compared: lower case
+    phone = fields.CharField(max_length=40, null=True)
+    first_name = fields.CharField(max_length=200, null=True)
+    last_name = fields.CharField(max_length=200, null=True)
+    company = fields.CharField(max_length=200, null=True)
+    time_zone = fields.CharField(max_length=64, null=True)
+    custom_fields: Any = fields.JSONField(default=dict)
+    sort_name = fields.CharField(max_length=420, default="")  # "last first email", lower case
+    email_bounced_at = fields.DatetimeField(null=True)
+    out_of_office_until = fields.DatetimeField(null=True)
+    created_at = fields.DatetimeField(auto_now_add=True)
+    updated_at = fields.DatetimeField(auto_now_add=True)
+
+    class Meta(Model.Meta):
+        table = "contacts"
+
+
+class Suppression(Model):
+    """An address, a domain or a contact that nobody in the workspace may write to."""
+
+    id = fields.UUIDField(primary_key=True)
+    workspace_id = fields.UUIDField()
+    kind = fields.CharField(max_length=10)
+    value = fields.CharField(max_length=320)
+    reason = fields.CharField(max_length=40)
+    recipient_id = fields.UUIDField(null=True)
+    message_id = fields.UUIDField(null=True)
+    created_at = fields.DatetimeField(auto_now_add=True)
+    lifted_at = fields.DatetimeField(null=True)
+    lifted_because = fields.TextField(null=True)
+
+    class Meta(Model.Meta):
+        table = "suppressions"
+
+
+class Mailbox(Model):
+    """A sending account: SMTP to send, IMAP to watch, and its limits."""
+
+    id = fields.UUIDField(primary_key=True)
+    workspace_id = fields.UUIDField()
+    address = fields.CharField(max_length=320)
+    address_key = fields.CharField(max_length=320)
+    display_name = fields.CharField(max_length=200, null=True)
+    state = fields.CharField(max_length=20, default="CONNECTED")
+    state_code = fields.CharField(max_length=40, null=True)  # the step error code that says why it is not connected
+    state_message = fields.TextField(null=True)
+    smtp_host = fields.CharField(max_length=253)
+    smtp_port = fields.IntField()
+    smtp_security = fields.CharField(max_length=10)
+    smtp_username = fields.CharField(max_length=320, null=True)
+    smtp_password = fields.BinaryField(null=True)  # sealed, see domain/secrets.py
+    imap_host = fields.CharField(max_length=253, null=True)
+    imap_port = fields.IntField(null=True)
+    imap_security = fields.CharField(max_length=10, null=True)
+    imap_username = fields.CharField(max_length=320, null=True)
+    imap_password = fields.BinaryField(null=True)
+    daily_limit = fields.IntField(default=200)
+    minimum_gap_seconds = fields.IntField(default=60)
+    # Machine time: when its next turn comes. Moved by the gap, the daily limit and backoff.
+    next_send_at = fields.DatetimeField(auto_now_add=True)
+    held_back_by = fields.CharField(max_length=20, null=True)  # which of them moved it: a waiting reason
+    failures_in_a_row = fields.IntField(default=0)
+    created_at = fields.DatetimeField(auto_now_add=True)
+    updated_at = fields.DatetimeField(auto_now_add=True)
+
+    class Meta(Model.Meta):
+        table = "mailboxes"
+
+
+class Sequence(Model):
+    """An ordered list of steps with settings."""
+
+    id = fields.UUIDField(primary_key=True)
+    workspace_id = fields.UUIDField()
+    external_id = fields.CharField(max_length=200, null=True)
+    name = fields.CharField(max_length=200)
+    status = fields.CharField(max_length=10, default="DRAFT")
+    settings: Any = fields.JSONField(default=dict)  # domain/rules/sequence_settings.py
+    paused_at = fields.DatetimeField(null=True)  # the gate on every hand-over; rows follow in batches
+    # Recipients whose rows still have to follow the last pause, resume or stop: "PAUSE", "RESUME", "STOP".
+    settling = fields.CharField(max_length=10, null=True)
+    activated_at = fields.DatetimeField(null=True)
+    archived_at = fields.DatetimeField(null=True)
+    created_at = fields.DatetimeField(auto_now_add=True)
+    updated_at = fields.DatetimeField(auto_now_add=True)
+
+    class Meta(Model.Meta):
+        table = "sequences"
+
+
+class Step(Model):
+    """One step of a sequence and the wait before it."""
+
+    id = fields.UUIDField(primary_key=True)
+    workspace_id = fields.UUIDField()
+    sequence_id = fields.UUIDField()
+    position = fields.IntField()
+    kind = fields.CharField(max_length=20)
+    wait_amount = fields.IntField(default=0)
+    wait_unit = fields.CharField(max_length=15, default="DAYS")
+    subject = fields.TextField(null=True)
+    body = fields.TextField(null=True)
+    task_kind = fields.CharField(max_length=10, null=True)
+    task_title = fields.TextField(null=True)
+    task_notes = fields.TextField(null=True)
+    send_as_reply = fields.BooleanField(default=False)
+    removed_at = fields.DatetimeField(null=True)
+    created_at = fields.DatetimeField(auto_now_add=True)
+    updated_at = fields.DatetimeField(auto_now_add=True)
+
+    class Meta(Model.Meta):
+        table = "steps"

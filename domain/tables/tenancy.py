@@ -1,0 +1,45 @@
+"""Workspaces and the keys that open them."""
+
+from tortoise import fields
+from tortoise.models import Model
+
+
+class Workspace(Model):
+    """A tenant. Everything else belongs to exactly one."""
+
+    id = fields.UUIDField(primary_key=True)
+    name = fields.CharField(max_length=200)
+    clock_offset_seconds = fields.BigIntField(default=0)  # the sandbox clock; 0 for everyone who sends real mail
+    created_at = fields.DatetimeField(auto_now_add=True)
+
+    class Meta(Model.Meta):
+        table = "workspaces"
+
+
+class ApiKey(Model):
+    """An API key. The secret itself is never stored: only its SHA-256 (it has 190 random bits)."""
+
+    id = fields.UUIDField(primary_key=True)
+    workspace_id = fields.UUIDField()
+    name = fields.CharField(max_length=200)
+    public_id = fields.CharField(max_length=16, unique=True)  # the readable part, shown in lists
+    secret_hash = fields.BinaryField()
+    created_at = fields.DatetimeField(auto_now_add=True)
+    expires_at = fields.DatetimeField(null=True)
+    last_used_at = fields.DatetimeField(null=True)
+    revoked_at = fields.DatetimeField(null=True)
+
+    class Meta(Model.Meta):
+        table = "api_keys"
+
+
+class Feed(Model):
+    """The numbered feed of a workspace: which restore of it this is, and the last number given."""
+
+    workspace_id = fields.UUIDField(primary_key=True)
+    epoch = fields.CharField(max_length=16)
+    last_seq = fields.BigIntField(default=0)
+    first_seq = fields.BigIntField(default=1)  # events below were pruned
+
+    class Meta(Model.Meta):
+        table = "feeds"
