@@ -1,6 +1,7 @@
 """Under which account PostgreSQL runs: it refuses root, so root has to become somebody else without touching a mode.
 
-An ordinary user runs it as himself. Root tries, in this order, and takes the first that reaches both the programs and
+An ordinary user runs it as himself (in a user namespace where he has no name, as in some containers, since PostgreSQL
+wants one). Root tries, in this order, and takes the first that reaches both the programs and
 the data directory:
 
 1. `nobody`;
@@ -11,6 +12,7 @@ the data directory:
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pwd
@@ -75,15 +77,15 @@ def choose(installation: Path, directory: Path) -> tuple[Account, Path]:
         NoAccountForPostgres: this is root, and no way leads to both the programs and the data.
     """
     if os.geteuid() != 0:
-        return myself(), installation
+        return _ordinary_user(installation, directory), installation
     reasons = []
     for account in ways_of_root(directory / "postgres"):
-        reason = _obstacle(account, installation, directory)
+        reason = obstacle(account, installation, directory)
         if not reason:
             return account, installation
         reasons.append(f"{account.name}: {reason}")
     account = _nobody(directory / "postgres")
-    if _obstacle(account, Path("/"), directory, program="bin/sh") == "":
+    if obstacle(account, Path("/"), directory, program="bin/sh") == "":
         return account, copy_installation(installation, directory)
     raise NoAccountForPostgres(directory=str(directory), reason="; ".join(reasons))
 
@@ -115,7 +117,7 @@ def copy_installation(installation: Path, directory: Path) -> Path:
     return copied
 
 
-def _obstacle(account: Account, installation: Path, directory: Path, program: str = "bin/postgres") -> str:
+def obstacle(account: Account, installation: Path, directory: Path, program: str = "bin/postgres") -> str:
     """Return why `account` cannot enter the directory and run the program; empty when it can."""
     trial = 'cd "$1" && test -r "$2" && test -x "$2" && if test "$3"; then exec "$2" --version; fi'
     arguments = [str(directory), str(installation / program), "run" if program == "bin/postgres" else ""]
@@ -132,6 +134,14 @@ def _obstacle(account: Account, installation: Path, directory: Path, program: st
     except (OSError, subprocess.SubprocessError):
         return "not allowed here"
     return "" if answer.returncode == 0 else "permission denied"
+
+
+def _ordinary_user(installation: Path, directory: Path) -> Account:
+    with contextlib.suppress(KeyError):
+        pwd.getpwuid(os.geteuid())
+        return myself()
+    namespaced = Account("this user in a user namespace", os.geteuid(), os.getegid(), _enter_user_namespace)
+    return myself() if obstacle(namespaced, installation, directory) else namespaced
 
 
 def _nobody(cluster: Path) -> Account:
@@ -155,10 +165,11 @@ def _switch(uid: int, gid: int) -> None:
 
 
 def _enter_user_namespace() -> None:
+    uid, gid = os.geteuid(), os.getegid()
     _checked(_libc.unshare(_CLONE_NEWUSER))
     Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{_NOBODY_ID} 0 1")
-    Path("/proc/self/gid_map").write_text(f"{_NOBODY_ID} 0 1")
+    Path("/proc/self/uid_map").write_text(f"{_NOBODY_ID} {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{_NOBODY_ID} {gid} 1")
 
 
 def _switch_keeping_reach(account: Account) -> None:

@@ -139,9 +139,14 @@ class Postgres:
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--encoding=UTF8"]
         place = ["-D", str(unfinished)]
         self._run(account, [str(programs / "bin" / "initdb"), *place, "-U", ROLE, "-A", "trust", "--no-sync", *locale])
-        # One iteration is enough for a password nobody can guess, and clients connect faster.
+        # One iteration is enough for a password nobody can guess, and clients connect faster. Renaming the database
+        # that initdb made takes a tenth of the time of creating one.
         password = secrets.token_urlsafe(24)
-        birth = f"SET scram_iterations = 1;\nALTER ROLE {ROLE} PASSWORD '{password}';\nCREATE DATABASE {DATABASE};\n"
+        birth = (
+            "SET scram_iterations = 1;\n"
+            f"ALTER ROLE {ROLE} PASSWORD '{password}';\n"
+            f"ALTER DATABASE postgres RENAME TO {DATABASE};\n"
+        )
         single = [str(programs / "bin" / "postgres"), "--single", *place, "-c", "fsync=off", "template1"]
         self._run(account, single, birth)
         (unfinished / "pg_hba.conf").write_text(

@@ -32,15 +32,22 @@ class Servers:
     redis_url: str | None
     _guard: subprocess.Popen[bytes] | None
     _lock: DirectoryLock
+    _trouble: str | None = None
+
+    @property
+    def guard_pid(self) -> int | None:
+        """The process id of the guard, which started the servers; None when none was asked for, or all is stopped."""
+        return self._guard.pid if self._guard else None
 
     def trouble(self) -> str | None:
         """Return a sentence about a server that has ended by itself, or None while all is well; returns at once."""
-        if self._guard is None or (self._guard.poll() is None and not _is_readable(self._guard, 0.0)):
-            return None
-        words = _next_words(self._guard, 1.0)
-        if "ended" in words:
-            return f"The embedded {words['ended']} has ended unexpectedly (see {words['log']})."
-        return f"The embedded servers have ended unexpectedly (see {self.directory / 'guard.log'})."
+        guard = self._guard
+        if guard is None or self._trouble or (guard.poll() is None and not _is_readable(guard, 0.0)):
+            return self._trouble
+        words = _next_words(guard, 1.0)
+        who, log = words.get("ended", "servers' guard"), words.get("log", self.directory / "guard.log")
+        self._trouble = f"The embedded {who} has ended unexpectedly (see {log})."
+        return self._trouble
 
     def stop(self) -> None:
         """Stop the servers in order, wait for their end (25 seconds at most) and give the directory back."""
@@ -49,13 +56,12 @@ class Servers:
             self._guard = None
         self._lock.release()
 
-    async def create_database(self, name: str, *, template: str | None = None) -> str:
-        """Create a database, as a copy of `template` if one is named, and return its address.
+    async def create_database(self, name: str, *, template: str = "template0") -> str:
+        """Create a database, empty or as a copy of `template`, and return its address.
 
         Nobody may be connected to the template; PostgreSQL waits up to 5 seconds for the last one to go.
         """
-        copied = f" TEMPLATE {_quoted(template)}" if template else ""
-        await self._execute(f"CREATE DATABASE {_quoted(name)}{copied}")
+        await self._execute(f"CREATE DATABASE {_quoted(name)} TEMPLATE {_quoted(template)}")
         return self._address_of(name)
 
     async def drop_database(self, name: str) -> None:
@@ -65,7 +71,8 @@ class Servers:
     async def _execute(self, statement: str) -> None:
         import asyncpg  # Here, because the guard imports this package and must start fast.
 
-        connection = await asyncpg.connect(self._address_of("postgres"), timeout=10)
+        # From template1, so that the product's own database can be a template too.
+        connection = await asyncpg.connect(self._address_of("template1"), timeout=10)
         try:
             await connection.execute(statement, timeout=60)
         finally:
