@@ -28,7 +28,12 @@ class Diary:
             [*(program or [sys.executable]), str(DIARY), str(directory)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+            # asyncpg looks for certificates at home, and another user may not enter ours.
+            env={
+                **os.environ,
+                "HOME": "/nonexistent",
+                "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+            },
             start_new_session=True,
             **options,
         )
