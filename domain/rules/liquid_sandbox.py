@@ -14,8 +14,13 @@ from threading import Lock
 from typing import Any, ClassVar, Final
 
 from liquid import BoundTemplate, Environment, RenderContext
-from liquid.exceptions import FilterArgumentError, LoopIterationLimitError, UndefinedError
-from liquid.undefined import UNDEFINED, Undefined
+from liquid.exceptions import (
+    FilterArgumentError,
+    LocalNamespaceLimitError,
+    LoopIterationLimitError,
+    UndefinedError,
+)
+from liquid.undefined import Undefined
 from liquid.utils import ReadOnlyChainMap
 
 SOURCE_LIMIT: Final = 200_000
@@ -29,16 +34,17 @@ FILTERED_LIMIT: Final = 20_000
 """Characters, or items, that a filter takes or gives."""
 
 _LOOPED_CHARACTERS_LIMIT: Final = 1_000_000
+_NAMES_LIMIT: Final = 50
 _BLANK_RUN_LIMIT: Final = 40
 _BLANK_RUN: Final = re.compile(rf"\s{{{_BLANK_RUN_LIMIT}}}")
 _OPENING: Final = re.compile(r"\{\{|\{%-?\s{0,40}([a-z]*)")
 _TAGS: Final = ("if", "unless", "case", "for", "break", "continue", "assign", "capture", "comment", "#", "echo")
-_FILTERS: Final = (
-    ("append", "prepend", "capitalize", "upcase", "downcase", "strip", "lstrip", "rstrip", "squish", "truncate")
-    + ("truncatewords", "remove", "remove_first", "remove_last", "replace", "replace_first", "replace_last", "slice")
-    + ("split", "join", "first", "last", "size", "default", "escape", "escape_once", "url_encode", "newline_to_br")
-    + ("strip_html", "strip_newlines", "plus", "minus", "times", "divided_by", "modulo", "round", "floor", "ceil")
-    + ("abs", "at_least", "at_most")
+_FILTERS: Final = frozenset(
+    {"append", "prepend", "capitalize", "upcase", "downcase", "strip", "lstrip", "rstrip", "squish", "truncate"}
+    | {"truncatewords", "remove", "remove_first", "remove_last", "replace", "replace_first", "replace_last", "slice"}
+    | {"split", "join", "first", "last", "size", "default", "escape", "escape_once", "url_encode", "newline_to_br"}
+    | {"strip_html", "strip_newlines", "plus", "minus", "times", "divided_by", "modulo", "round", "floor", "ceil"}
+    | {"abs", "at_least", "at_most"}
 )
 
 
@@ -85,7 +91,8 @@ class Group(dict[str, str]):
     """Values under one name, such as `fields` and `sender`; cannot be written as a whole."""
 
     def __str__(self) -> str:
-        raise FilterArgumentError(f"it holds several values: write one of them, such as {next(iter(self), 'x')!r}", token=None)
+        name = next(iter(self), "name")
+        raise FilterArgumentError(f"it stands for several values: write one of them, such as {name!r}", token=None)
 
 
 class BoundedContext(RenderContext):
@@ -99,6 +106,12 @@ class BoundedContext(RenderContext):
         self.looped_characters = 0
         self.source_characters: int = template.matter["characters"]  # type: ignore[assignment]
 
+    def assign(self, key: str, val: Any) -> None:
+        # The library measures all names at each assignment.
+        if len(self.locals) >= _NAMES_LIMIT and key not in self.locals:
+            raise LocalNamespaceLimitError(f"it assigns more than {_NAMES_LIMIT} names", token=None)
+        super().assign(key, val)
+
     def raise_for_loop_limit(self, length: int = 1) -> None:
         self.looped_characters += length * self.source_characters
         if self.looped_characters > _LOOPED_CHARACTERS_LIMIT:
@@ -111,7 +124,11 @@ class BoundedTemplate(BoundTemplate):
 
     def render_values(self, variables: Mapping[str, str | Mapping[str, str]]) -> str:
         """The text for one person; empty values count as absent."""
-        values = {name: Group(value) if isinstance(value, Mapping) else value for name, value in variables.items() if value}
+        values = {
+            name: Group((key, text) for key, text in value.items() if text) if isinstance(value, Mapping) else value
+            for name, value in variables.items()
+            if value
+        }
         context = self.context_class(self, globals=values)
         buffer = self._get_buffer()
         self.render_with_context(context, buffer)
@@ -122,13 +139,12 @@ class BoundedEnvironment(Environment):
     template_class = BoundedTemplate
     context_depth_limit: ClassVar[int] = 20
     loop_iteration_limit: ClassVar[int | None] = 10_000
-    local_namespace_limit: ClassVar[int | None] = 200_000
+    local_namespace_limit: ClassVar[int | None] = 40_000
     output_stream_limit: ClassVar[int | None] = OUTPUT_LIMIT_BYTES
 
     def __init__(self, *, autoescape: bool) -> None:
         super().__init__(autoescape=autoescape, undefined=Absent)
-        kept = {*_TAGS, "content", "output", "illegal"}
-        self.tags = {name: tag for name, tag in self.tags.items() if name.lower() in kept or name in kept}
+        self.tags = {name: self.tags[name] for name in (*_TAGS, "content", "output", "illegal")}
         self.filters = {name: _bounded(name, self.filters[name]) for name in _FILTERS}
 
 
@@ -225,6 +241,3 @@ def _refuse_growth(name: str, value: object, arguments: tuple[Any, ...]) -> None
         size *= len(str(arguments[0])) + 1
     if size > FILTERED_LIMIT:
         raise FilterArgumentError(f"the result of {name} is too large", token=None)
-
-
-__all__ = ["UNDEFINED", "BoundedEnvironment", "Compiled", "SourceRefused", "ValueAbsent", "check_source", "unknown_filter"]

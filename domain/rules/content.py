@@ -1,0 +1,243 @@
+"""What a step says to one person: Liquid over the author's words, sanitised HTML, and the text derived from it.
+
+A value that is missing is an error before anything is sent, never an empty gap in the text.
+
+Source: product.md 3 (templates) and 4 (VARIABLE_MISSING, TEMPLATE_INVALID, CONTENT_EMPTY, MESSAGE_TOO_LARGE).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+from typing import Final
+
+from liquid.exceptions import LiquidError, OutputStreamLimitError, ResourceLimitError
+
+from domain.rules.html_text import sanitised, text_of
+from domain.rules.liquid_sandbox import (
+    OUTPUT_LIMIT_BYTES,
+    BoundedEnvironment,
+    Compiled,
+    SourceRefused,
+    ValueAbsent,
+    check_source,
+    unknown_filter,
+)
+
+SUBJECT_LIMIT: Final = 500
+"""Characters of a rendered subject."""
+
+HTML_TAGS_LIMIT: Final = 10_000
+"""Tags of a rendered body; the sanitiser's time grows with the square of their depth."""
+
+Variables = Mapping[str, str | Mapping[str, str]]
+
+_as_html: Final = Compiled(BoundedEnvironment(autoescape=True))
+_as_text: Final = Compiled(BoundedEnvironment(autoescape=False))
+
+_LIQUID: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_HTML: Final = re.compile(r"<[a-zA-Z/!]")
+_SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_BLANK_LINES: Final = re.compile(r"\n\s*\n")
+
+
+class TemplateInvalid(ValueError):
+    """The author's template cannot be read, or asks for more than a template may."""
+
+    def __init__(self, line: int | None, reason: str) -> None:
+        place = f" (line {line})" if line else ""
+        super().__init__(f"The template cannot be used{place}: {reason}")
+        self.line = line
+        self.reason = reason
+
+
+class VariableMissing(ValueError):
+    """The template names a value that this person does not have, and gives no default."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no value for {name}. Add it to the contact, "
+            f"or write {{{{ {name} | default: '…' }}}} in the template."
+        )
+        self.name = name
+
+
+class ContentEmpty(ValueError):
+    """Nothing is left to send once the template is filled in."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__(f"The {part} is empty once the values are filled in: write something for everyone.")
+        self.part = part
+
+
+class ContentTooLarge(ValueError):
+    """The filled-in template is larger than a message may be."""
+
+    def __init__(self, part: str, limit: str) -> None:
+        super().__init__(f"The {part} is larger than {limit} once the values are filled in: shorten it.")
+        self.part = part
+        self.limit = limit
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedBody:
+    """Sanitised HTML without a document around it, and the same words as plain text; lines end in LF."""
+
+    html: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedEmail:
+    """What is sent: a subject of one line, HTML and text."""
+
+    subject: str
+    html: str
+    text: str
+
+
+def contact_variables(
+    *,
+    first_name: str | None = None,
+    last_name: str | None = None,
+    email: str | None = None,
+    phone: str | None = None,
+    company: str | None = None,
+    time_zone: str | None = None,
+    fields: Mapping[str, object] | None = None,
+    sender_name: str | None = None,
+    sender_address: str | None = None,
+) -> dict[str, str | dict[str, str]]:
+    """The values a template can name for one person; what is empty or blank is left out.
+
+    Custom fields are `fields.<name>`; `full_name` joins the names there are.
+    """
+    plain = {
+        "first_name": first_name,
+        "last_name": last_name,
+        "full_name": " ".join(part.strip() for part in (first_name, last_name) if part and part.strip()),
+        "email": email,
+        "phone": phone,
+        "company": company,
+        "time_zone": time_zone,
+    }
+    found: dict[str, str | dict[str, str]] = {**_present(plain)}
+    found["fields"] = _present(fields or {})
+    found["sender"] = _present({"name": sender_name, "address": sender_address})
+    return found
+
+
+def check_template(source: str) -> None:
+    """Returns when the template can be compiled: syntax, tags and filters.
+
+    Raises:
+        TemplateInvalid: it cannot; with the line, counted from 1, where that is known.
+    """
+    try:
+        misnamed = unknown_filter(_as_text(source))
+    except (SourceRefused, LiquidError, RecursionError) as problem:
+        raise _refusal(problem, source, "template") from None
+    if misnamed:
+        raise TemplateInvalid(_line(source, misnamed[0]), f"there is no filter {misnamed[1]!r}.")
+
+
+def render_text(source: str, variables: Variables) -> str:
+    """The template filled in for one person as plain text, such as the words of a task; values are not escaped.
+
+    Raises:
+        TemplateInvalid, VariableMissing, ContentTooLarge: it cannot be filled in.
+    """
+    return _rendered(_as_text, source, variables, "text")
+
+
+def render_subject(source: str, variables: Variables) -> str:
+    """The subject of an email for one person: one line of at most 500 characters, plain text.
+
+    Raises:
+        TemplateInvalid, VariableMissing, ContentEmpty, ContentTooLarge: it cannot be filled in.
+    """
+    subject = _SPACES.sub(" ", _rendered(_as_text, source, variables, "subject")).strip()
+    if not subject:
+        raise ContentEmpty("subject")
+    if len(subject) > SUBJECT_LIMIT:
+        raise ContentTooLarge("subject", f"{SUBJECT_LIMIT} characters")
+    return subject
+
+
+def render_body(source: str, variables: Variables) -> RenderedBody:
+    """The body of an email for one person. A body without any HTML tag is plain text: blank lines part paragraphs.
+
+    Raises:
+        TemplateInvalid, VariableMissing, ContentEmpty, ContentTooLarge: it cannot be filled in.
+    """
+    try:
+        is_html = _is_html(source)
+    except SourceRefused as problem:
+        raise _refusal(problem, source, "body") from None
+    if is_html:
+        written = _rendered(_as_html, source, variables, "body")
+        if written.count("<") > HTML_TAGS_LIMIT:
+            raise ContentTooLarge("body", f"{HTML_TAGS_LIMIT:,} HTML tags")
+        html = sanitised(written).strip()
+        body = RenderedBody(html, text_of(html))
+    else:
+        text = _rendered(_as_text, source, variables, "body").replace("\r\n", "\n").replace("\r", "\n").strip()
+        body = RenderedBody(_paragraphs(text), text)
+    if not body.text.strip() and "<img" not in body.html:
+        raise ContentEmpty("body")
+    return body
+
+
+def render_email(subject: str, body: str, variables: Variables) -> RenderedEmail:
+    """Subject and body for one person.
+
+    Raises:
+        TemplateInvalid, VariableMissing, ContentEmpty, ContentTooLarge: one of them cannot be filled in.
+    """
+    line = render_subject(subject, variables)
+    rendered = render_body(body, variables)
+    return RenderedEmail(line, rendered.html, rendered.text)
+
+
+@lru_cache(maxsize=256)
+def _is_html(source: str) -> bool:
+    # In a source with an opening that never ends the search would be quadratic.
+    check_source(source)
+    return _HTML.search(_LIQUID.sub("", source)) is not None
+
+
+def _present(values: Mapping[str, object]) -> dict[str, str]:
+    written = ((name, str(value).strip()) for name, value in values.items() if value is not None)
+    return {name: text for name, text in written if text}
+
+
+def _paragraphs(text: str) -> str:
+    blocks = (escape(block.strip("\n"), quote=False) for block in _BLANK_LINES.split(text))
+    return "\n".join(f"<p>{block}</p>" for block in blocks).replace("\n", "<br>\n").replace("</p><br>\n", "</p>\n")
+
+
+def _rendered(compiled: Compiled, source: str, variables: Variables, part: str) -> str:
+    try:
+        return compiled(source).render_values(variables)
+    except ValueAbsent as absent:
+        raise VariableMissing(absent.name) from None
+    except Exception as problem:
+        # Whatever a tenant's template makes the library do, it is the template's fault and stays with its recipient.
+        raise _refusal(problem, source, part) from problem
+
+
+def _refusal(problem: Exception, source: str, part: str) -> TemplateInvalid | ContentTooLarge:
+    if isinstance(problem, OutputStreamLimitError):
+        return ContentTooLarge(part, f"{OUTPUT_LIMIT_BYTES:,} bytes")
+    if isinstance(problem, SourceRefused):
+        return TemplateInvalid(_line(source, problem.index), problem.reason)
+    if isinstance(problem, LiquidError):
+        line = _line(source, problem.token.start_index) if problem.token else None
+        more = " It asks for more than a template may." if isinstance(problem, ResourceLimitError) else ""
+        return TemplateInvalid(line, f"{str(problem.message)[:200]}.{more}")
+    return TemplateInvalid(None, "it asks for something that cannot be worked out.")
+
+
+def _line(source: str, index: int) -> int:
+    return source.count("\n", 0, max(index, 0)) + 1
