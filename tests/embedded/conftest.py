@@ -99,10 +99,16 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+def copy_of(made_once: Path, place: Path) -> Path:
+    # cp is twice as fast as shutil on a thousand small files.
+    subprocess.run(["cp", "-R", made_once, place], check=True, timeout=30)
+    return place
+
+
 @pytest.fixture
 def data_directory(made_once: Path, tmp_path: Path) -> Path:
     """A copy of `made_once` of this test's own; below a directory that only we may enter."""
-    return Path(shutil.copytree(made_once, tmp_path / "data"))
+    return copy_of(made_once, tmp_path / "data")
 
 
 @pytest.fixture

@@ -165,11 +165,13 @@ def test_a_file_is_refused_as_a_data_directory(tmp_path: Path) -> None:
             start_servers(path)
 
 
-def test_data_of_another_major_version_is_refused_and_left_alone(data_directory: Path) -> None:
-    (data_directory / "postgres" / "PG_VERSION").write_text("16\n")
+def test_data_of_another_major_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("16\n")
+    (tmp_path / "postgres" / "relance.password").write_text("secret\n")
     with pytest.raises(DataOfAnotherPostgres, match=r"holds data of PostgreSQL 16, .* brings PostgreSQL 18"):
-        start_servers(data_directory)
-    assert (data_directory / "postgres" / "base").is_dir()
+        start_servers(tmp_path)
+    assert (tmp_path / "postgres" / "PG_VERSION").read_text() == "16\n"
 
 
 def test_a_foreign_directory_in_the_place_of_the_cluster_is_refused_and_left_alone(tmp_path: Path) -> None:

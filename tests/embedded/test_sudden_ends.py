@@ -84,3 +84,17 @@ def test_a_pid_file_that_names_a_stranger_does_not_stop_a_start(data_directory: 
     (data_directory / "postgres" / "postmaster.pid").write_text(f"{os.getpid()}\n{data_directory / 'postgres'}\n")
     (data_directory / "valkey" / "relance.pid").write_text(str(os.getpid()))
     start_servers(data_directory).stop()
+
+
+def test_a_start_killed_halfway_leaves_nothing_that_stops_the_next(
+    tmp_path: Path, start_diary: Callable[..., Any]
+) -> None:
+    diary = start_diary(tmp_path)
+    for _ in range(1000):
+        if unfinished := list(tmp_path.glob("postgres.new-*/PG_VERSION")):
+            break
+        time.sleep(0.01)
+    assert unfinished
+    diary.program.kill()
+    start_servers(tmp_path).stop()
+    assert not list(tmp_path.glob("postgres.new-*"))
