@@ -28,7 +28,8 @@ class Status(StrEnum):
 
 
 MEANING: Mapping[Status, str] = {
-    Status.SCHEDULED: "Enrolled; no step has been carried out, skipped or put before a person yet.",
+    Status.SCHEDULED: "Enrolled; no step has been carried out, skipped or put before a person yet; also while the "
+    "first message is being handed over.",
     Status.IN_PROGRESS: "At least one step has been; waiting for the next, or a message is being handed over now.",
     Status.PENDING_ACTION: "A manual email or a task has come due; nothing happens until a person acts.",
     Status.PAUSED: "Held, by a person for this recipient or by the pause of the whole sequence.",
@@ -213,7 +214,7 @@ def available_actions(status: Status, *, sequence_paused: bool) -> tuple[Action,
 _NOT_WHEN_ENDED = "It has ended ({status}); it can only be deleted."
 _WHY: Mapping[Action, Mapping[Status, str]] = {
     Action.PAUSE: {Status.PAUSED: "It is paused already."},
-    Action.RESUME: {status: "It is not paused." for status in OPEN},
+    Action.RESUME: dict.fromkeys(OPEN, "It is not paused."),
     Action.SKIP_STEP: {Status.PAUSED: "It is paused. Resume it first, then skip the step."},
     Action.EDIT_CONTENT: {Status.PAUSED: "It is paused. Resume it first, then edit the text."},
 }

@@ -4,83 +4,26 @@ Every verb is: read the row, change facts here, write it back guarded by its ver
 that turns facts into timers, so that whatever lifts a pause or closes an error ends in the same calculation.
 
 Three facts hold the wait before the current step:
-    anchor_at      when the wait began (the step before was carried out); None until the wait has begun
+    anchor_at      when the wait began (the step before was carried out); None until it has begun
     wait_ends_at   when it ends; None while the clock stands
     wait_left      the rest of it while the clock stands
-and `due_at` is when the step may be carried out: `wait_ends_at` moved into the sending window.
+and `due_at` is when the step may be carried out: `wait_ends_at`, or `retry_at` if later, moved into the sending window.
 
 Source: product.md sections 2 and 3; architecture.md "Facts, not memories".
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from domain.rules.lifecycle import EndReason, Facts, Stage, Status, stage_of, status_of
-from domain.rules.timing import SendingWindow, Wait, after_wait, next_opening
-
-
-class StepKind(StrEnum):
-    AUTOMATED_EMAIL = "AUTOMATED_EMAIL"
-    MANUAL_EMAIL = "MANUAL_EMAIL"
-    TASK = "TASK"
-    SMS = "SMS"
-
-
-# A person carries out the others: they come due when their wait ends, window or not.
-AUTOMATED_KINDS = frozenset({StepKind.AUTOMATED_EMAIL, StepKind.SMS})
-
-
-class SequenceStatus(StrEnum):
-    DRAFT = "DRAFT"
-    ACTIVE = "ACTIVE"
-    PAUSED = "PAUSED"
-    ARCHIVED = "ARCHIVED"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One step of a sequence as the rules see it."""
-
-    id: UUID
-    position: int  # ascending, not dense
-    kind: StepKind
-    wait: Wait
-    removed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The sequence as the rules see it: where a recipient goes next, and when."""
-
-    status: SequenceStatus
-    steps: tuple[Step, ...]  # by position, removed ones included
-    window: SendingWindow | None
-    time_zone: str
-
-    @property
-    def paused(self) -> bool:
-        return self.status is SequenceStatus.PAUSED
-
-    @property
-    def running(self) -> bool:
-        """Waits go on only in an active sequence; in a draft they have not begun."""
-        return self.status is SequenceStatus.ACTIVE
-
-    def step(self, step_id: UUID | None) -> Step | None:
-        return next((step for step in self.steps if step.id == step_id), None)
-
-    def first(self) -> Step | None:
-        return next((step for step in self.steps if not step.removed), None)
-
-    def following(self, step_id: UUID | None) -> Step | None:
-        """Return the step after this one; None after the last."""
-        here = self.step(step_id)
-        if here is None:
-            return None
-        return next((s for s in self.steps if s.position > here.position and not s.removed), None)
+from domain.rules.lifecycle import SIGNALS, Effect, EndReason, Facts, Signal, Stage, Status, stage_of, status_of
+from domain.rules.plan import AUTOMATED_KINDS as AUTOMATED_KINDS
+from domain.rules.plan import Plan as Plan
+from domain.rules.plan import SequenceStatus as SequenceStatus
+from domain.rules.plan import Step as Step
+from domain.rules.plan import StepKind as StepKind
+from domain.rules.timing import after_wait, next_opening
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +78,13 @@ class Recipient:
         return stage_of(self.status, contacted=self.contacted_at is not None)
 
     @property
+    def held_since(self) -> datetime | None:
+        """The time of the first of the two holds; None while it is not held."""
+        return min((at for at in (self.paused_at, self.sequence_paused_at) if at is not None), default=None)
+
+    @property
     def held(self) -> bool:
-        return self.paused_at is not None or self.sequence_paused_at is not None
+        return self.held_since is not None
 
     @property
     def ended(self) -> bool:
@@ -146,15 +94,18 @@ class Recipient:
 def settle(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     """Return the recipient with its timers in step with its facts. Calling it twice changes nothing more."""
     timed = _timed(recipient, plan, now)
-    step = plan.step(timed.current_step_id) if timed.due_at is not None else None
-    return replace(timed, due_kind=step.kind if step else None)
+    step = plan.step(timed.current_step_id)
+    if step is None or timed.due_at is None:
+        return replace(timed, due_at=None, due_kind=None)
+    return replace(timed, due_kind=step.kind)
 
 
 def _timed(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     if recipient.ended or recipient.deleted_at is not None:
-        return replace(recipient, wait_ends_at=None, wait_left=None, due_at=None, retry_at=None, start_at=None)
-    if recipient.held:
-        return _stop_clock(recipient, now)
+        over = replace(recipient, start_at=None, retry_at=None)
+        return replace(over, anchor_at=None, wait_ends_at=None, wait_left=None, due_at=None)
+    if recipient.held_since is not None:
+        return _stop_clock(recipient, recipient.held_since)
     if recipient.error_id is not None or recipient.pending_id is not None:
         due_at = recipient.scheduled_for if recipient.error_id is None else None
         return replace(recipient, wait_ends_at=None, wait_left=None, due_at=due_at, retry_at=None)
@@ -163,13 +114,15 @@ def _timed(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     return _run_clock(recipient, plan, now)
 
 
-def _stop_clock(recipient: Recipient, now: datetime) -> Recipient:
-    left = recipient.wait_left
-    if recipient.wait_ends_at is not None:
-        left = max(recipient.wait_ends_at - now, timedelta(0))
-        if recipient.retry_at is not None:
-            left = max(recipient.retry_at - now, left)
-    return replace(recipient, wait_ends_at=None, wait_left=left, due_at=None, retry_at=None)
+def _stop_clock(recipient: Recipient, held_since: datetime) -> Recipient:
+    """Keep the rest of the wait. `retry_at` stays: the other side's "later" does not care about our pause."""
+    if recipient.wait_ends_at is None:
+        return replace(recipient, due_at=None)
+    if recipient.anchor_at is not None and recipient.anchor_at > held_since:
+        # It would have begun during the hold, so it begins when that is lifted; not before `start_at`.
+        return replace(recipient, anchor_at=None, wait_ends_at=None, wait_left=None, due_at=None)
+    left = max(recipient.wait_ends_at - held_since, timedelta(0))
+    return replace(recipient, wait_ends_at=None, wait_left=left, due_at=None)
 
 
 def _run_clock(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
@@ -183,15 +136,16 @@ def _run_clock(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     elif wait_ends_at is None:
         anchor_at = anchor_at or max(now, recipient.start_at or now)
         wait_ends_at = after_wait(anchor_at, step.wait, zone_of(recipient, plan))
-    due_at = recipient.retry_at or opening(wait_ends_at, step, recipient, plan)
+    earliest_at = max(wait_ends_at, recipient.retry_at or wait_ends_at)
+    due_at = opening(earliest_at, step, recipient, plan)
     return replace(recipient, anchor_at=anchor_at, wait_ends_at=wait_ends_at, wait_left=None, due_at=due_at)
 
 
 def zone_of(recipient: Recipient, plan: Plan) -> ZoneInfo:
     """Return the zone that days and windows are counted in: the recipient's where the sequence says so."""
-    if plan.window is None or plan.window.use_recipient_time_zone:
-        return ZoneInfo(recipient.time_zone or plan.time_zone)
-    return ZoneInfo(plan.time_zone)
+    if plan.window is not None:
+        return plan.window.zone_for(recipient.time_zone)
+    return ZoneInfo(recipient.time_zone or plan.time_zone)
 
 
 def opening(at: datetime, step: Step, recipient: Recipient, plan: Plan) -> datetime | None:
@@ -210,7 +164,7 @@ def pause(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
 
 def resume(recipient: Recipient, plan: Plan, now: datetime, *, retry: bool = False) -> Recipient:
     """Lift this recipient's own pause. `retry` says that an open error can be tried again now, and is."""
-    resumed = replace(recipient, paused_at=None)
+    resumed = _lifted(replace(recipient, paused_at=None), now)
     return try_again(resumed, plan, now) if retry else settle(resumed, plan, now)
 
 
@@ -220,7 +174,14 @@ def hold_with_sequence(recipient: Recipient, plan: Plan, paused_at: datetime) ->
 
 def release_with_sequence(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     """Lift only the sequence's hold, or begin the first wait when the sequence is activated."""
-    return settle(replace(recipient, sequence_paused_at=None), plan, now)
+    return settle(_lifted(replace(recipient, sequence_paused_at=None), now), plan, now)
+
+
+def _lifted(recipient: Recipient, now: datetime) -> Recipient:
+    """A time chosen for a pending email that passed during the hold is void: never a late send."""
+    if recipient.held or recipient.scheduled_for is None or recipient.scheduled_for > now:
+        return recipient
+    return replace(recipient, scheduled_for=None)
 
 
 def end(recipient: Recipient, plan: Plan, reason: EndReason, now: datetime) -> Recipient:
@@ -241,25 +202,35 @@ def end(recipient: Recipient, plan: Plan, reason: EndReason, now: datetime) -> R
 
 
 def leave_step(recipient: Recipient, plan: Plan, at: datetime, now: datetime) -> Recipient:
-    """Go on to the next step: its wait starts at `at`, when this one was carried out or skipped; complete after the
-    last. A pause stays: the clock of the new wait then stands from the start."""
+    """Go on to the next step: its wait starts at `at`, when this one was carried out or skipped, but not before
+    `start_at`; complete after the last. A pause stays: what of the new wait lies behind it waits for the resume."""
     following = plan.following(recipient.current_step_id)
     moved = replace(recipient, begun=True, error_id=None, pending_id=None, scheduled_for=None, retry_at=None)
     if following is None:
         return end(moved, plan, EndReason.COMPLETED, now)
+    anchor_at = max(at, recipient.start_at or at)
     moved = replace(
         moved,
         current_step_id=following.id,
         step_run=1,
-        anchor_at=at,
-        wait_ends_at=after_wait(at, following.wait, zone_of(recipient, plan)),
+        anchor_at=anchor_at,
+        wait_ends_at=after_wait(anchor_at, following.wait, zone_of(recipient, plan)),
         wait_left=None,
     )
     return settle(moved, plan, now)
 
 
-def fail(recipient: Recipient, plan: Plan, error_id: UUID, now: datetime, *, step_id: UUID | None = None) -> Recipient:
-    """Open an error at the current step, or at `step_id` of a recipient that had completed."""
+def fail(
+    recipient: Recipient,
+    plan: Plan,
+    error_id: UUID,
+    now: datetime,
+    *,
+    step_id: UUID | None = None,
+    step_run: int | None = None,
+) -> Recipient:
+    """Open an error at the current step, or go back to the step and run that failed: a delivery report speaks of a
+    message whose step was left already, or whose recipient had completed."""
     failed = replace(
         recipient,
         error_id=error_id,
@@ -267,16 +238,27 @@ def fail(recipient: Recipient, plan: Plan, error_id: UUID, now: datetime, *, ste
         scheduled_for=None,
         end_reason=None,
         ended_at=None,
-        current_step_id=recipient.current_step_id or step_id,
-        wait_left=None if recipient.held else recipient.wait_left,
+        current_step_id=step_id or recipient.current_step_id,
+        step_run=step_run or recipient.step_run,
+        wait_ends_at=None,
+        wait_left=None,
+        retry_at=None,
     )
     return settle(failed, plan, now)
 
 
 def try_again(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
-    """Close the error and let the step come due now, as a new run: a new message, never the old one again."""
+    """Close the error and let the step come due now, as a new run: a new message, never the old one again.
+
+    While it is held the step comes due with the resume.
+    """
     again = replace(
-        recipient, error_id=None, step_run=recipient.step_run + 1, wait_ends_at=now, wait_left=None, retry_at=None
+        recipient,
+        error_id=None,
+        step_run=recipient.step_run + 1,
+        wait_ends_at=None,
+        wait_left=timedelta(0),
+        retry_at=None,
     )
     return settle(again, plan, now)
 
@@ -290,3 +272,6 @@ def delete(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     return settle(closed, plan, now)
 
 
+def effect_of(signal: Signal, recipient: Recipient) -> Effect:
+    """Return what the signal does to this recipient. Source: product.md section 2, the table of signals."""
+    return SIGNALS[signal][recipient.status]
