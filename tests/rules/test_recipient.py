@@ -92,8 +92,8 @@ def test_the_other_sides_later_does_not_care_about_a_pause() -> None:
 # ---- errors
 
 
-def failed(**facts: object) -> Recipient:
-    return rules.fail(enrolled(EMAILS, **facts), EMAILS, ERROR, NOW + DAY)
+def failed() -> Recipient:
+    return rules.fail(enrolled(EMAILS), EMAILS, ERROR, NOW + DAY)
 
 
 def test_an_error_has_no_clock() -> None:
