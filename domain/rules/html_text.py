@@ -51,11 +51,11 @@ _cleaner: Final = nh3.Cleaner(
 
 _PIECE: Final = re.compile(r"<(/?)([a-z][a-z0-9]*)((?:[^>\"]|\"[^\"]*\")*)>|([^<]+|<)")
 _ATTRIBUTE: Final = re.compile(r"([a-z-]+)=\"([^\"]*)\"")
-_SPACES: Final = re.compile(r"[ \t\r\n\f]+")
 
 _PARAGRAPHS: Final = frozenset(("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre", "ul", "ol", "table"))
 _LINES: Final = frozenset(("div", "li", "tr", "center", "hr"))
 _BLOCKS: Final = _PARAGRAPHS | _LINES
+_INLINE: Final = frozenset(("abbr", "b", "code", "em", "font", "i", "s", "small", "span", "strong", "sub", "sup", "u"))
 _DEPTH_LIMIT: Final = 10
 
 
@@ -90,7 +90,7 @@ class _Text:
         self.parts.append(text)
 
     def words(self, raw: str) -> None:
-        text = unescape(raw)
+        text = unescape(raw) if "&" in raw else raw
         if self.pre_depth:
             for number, line in enumerate(text.split("\n")):
                 if number:
@@ -98,14 +98,14 @@ class _Text:
                 if line:
                     self.write(line)
             return
-        words = _SPACES.sub(" ", text).replace("\u00a0", " ")
-        bare = words.strip(" ")
+        bare = " ".join(text.split())
         if not bare:
-            self.space_owed = self.space_owed or bool(words)
+            self.space_owed = True
             return
-        self.space_owed = self.space_owed or words[0] == " "
+        if text[0].isspace():
+            self.space_owed = True
         self.write(bare)
-        self.space_owed = words[-1] == " "
+        self.space_owed = text[-1].isspace()
 
     def new_line(self, breaks: int) -> None:
         if self.bullet_owed:
@@ -183,6 +183,8 @@ def text_of(html: str) -> str:
     for closing, tag, attributes, words in _PIECE.findall(html):
         if words:
             text.words(words)
+        elif tag in _INLINE:
+            continue
         elif closing:
             text.closed(tag)
         else:

@@ -125,7 +125,7 @@ class BoundedTemplate(BoundTemplate):
     def render_values(self, variables: Mapping[str, str | Mapping[str, str]]) -> str:
         """The text for one person; empty values count as absent."""
         values = {
-            name: Group((key, text) for key, text in value.items() if text) if isinstance(value, Mapping) else value
+            name: value if isinstance(value, str) else Group((key, text) for key, text in value.items() if text)
             for name, value in variables.items()
             if value
         }

@@ -71,8 +71,8 @@ def compose(email: OutgoingEmail) -> bytes:
         HeaderForbidden: a name, address, identifier or value holds what a header may not hold.
     """
     lines = [
-        f"Date: {format_datetime(email.sent_at.astimezone(UTC))}",
-        f"From: {_mailbox('From', email.from_name, email.from_address)}",
+        _date(email.sent_at),
+        _sender(email.from_name, email.from_address),
         f"To: {_mailbox('To', email.to_name, email.to_address)}",
         _phrase_header("Subject", email.subject),
         f"Message-ID: {_identifier('Message-ID', email.message_id)}",
@@ -109,12 +109,22 @@ def reply_subject(subject: str) -> str:
     return bare if bare[:3].lower() == "re:" else f"Re: {bare}".strip()
 
 
+@lru_cache(maxsize=64)
+def _date(sent_at: datetime) -> str:
+    return f"Date: {format_datetime(sent_at.astimezone(UTC))}"
+
+
+@lru_cache(maxsize=1_024)
+def _sender(name: str, address: str) -> str:
+    return f"From: {_mailbox('From', name, address)}"
+
+
 def _mailbox(header: str, name: str, address: str) -> str:
     local, _, domain = address.rpartition("@")
     written = f"{local}@{_domain(domain)}"
     if not _ADDRESS.fullmatch(written) or len(written) > 320:
         raise HeaderForbidden(header, "its address is not one plain address.")
-    shown = _BLANK.sub(" ", _checked(header, name)).strip()
+    shown = _one_line(header, name)
     if not shown:
         return written
     if not shown.isascii() or len(shown) > 200 or "=?" in shown:
@@ -131,6 +141,8 @@ def _mailbox(header: str, name: str, address: str) -> str:
 
 def _phrase_header(name: str, value: str) -> str:
     text = _checked(name, value).strip()
+    if len(text) < 60 and _ATOMS.fullmatch(text) and "=?" not in text and "  " not in text:
+        return f"{name}: {text}"
     if not text.isascii() or "=?" in text or "\t" in text or "  " in text:
         return f"{name}: {_encoded_words(text, len(name) + 2)}"
     words = text.split(" ")
@@ -143,7 +155,7 @@ def _extra_header(name: str, value: str) -> str:
     """A header of the engine or the tenant. Its tokens stay whole and are never encoded-words: links live here."""
     if not _HEADER_NAME.fullmatch(name):
         raise HeaderForbidden(name, "its name is not made of letters, digits and hyphens.")
-    text = _BLANK.sub(" ", _checked(name, value)).strip()
+    text = _one_line(name, value)
     if not text.isascii():
         return f"{name}: {_encoded_words(text, len(name) + 2)}"
     return _folded(name, text.split(" "))
@@ -157,12 +169,14 @@ def _identifier(header: str, value: str) -> str:
 
 def _folded(name: str, tokens: list[str]) -> str:
     lines = [f"{name}: {tokens[0]}"]
+    longest = len(tokens[0]) + len(name) + 2
     for token in tokens[1:]:
         if len(lines[-1]) + 1 + len(token) <= LINE_LENGTH:
             lines[-1] = f"{lines[-1]} {token}"
         else:
             lines.append(f" {token}")
-    if any(len(line) > LONGEST_LINE for line in lines):
+            longest = max(longest, len(token) + 1)
+    if longest > LONGEST_LINE:
         raise HeaderForbidden(name, f"one of its words is longer than {LONGEST_LINE - 2} characters.")
     return "\r\n".join(lines)
 
@@ -183,7 +197,7 @@ def _encoded_words(text: str, used: int) -> str:
 
 def _part(subtype: str, words: str) -> list[str]:
     """The lines of one text part: quoted-printable where that is the shorter, base64 for the rest."""
-    text = _LINE_END.sub("\n", words)
+    text = _LINE_END.sub("\n", words) if "\r" in words else words
     if not text.endswith("\n"):
         text += "\n"
     raw = text.encode("utf-8", "replace")
@@ -201,9 +215,14 @@ def _part(subtype: str, words: str) -> list[str]:
 
 
 def _checked(header: str, value: str) -> str:
-    if _FORBIDDEN.search(value):
+    if not value.isprintable() and _FORBIDDEN.search(value):
         raise HeaderForbidden(header, "it contains a line break or another control character.")
     return value
+
+
+def _one_line(header: str, value: str) -> str:
+    text = _checked(header, value).strip()
+    return _BLANK.sub(" ", text) if "  " in text or "\t" in text else text
 
 
 @lru_cache(maxsize=4_096)
