@@ -43,7 +43,12 @@ _LOST = (
     asyncpg.CrashShutdownError,
     OSError,
 )
-_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+_AGAIN = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.UniqueViolationError,  # someone was faster: read again, and decide against what they wrote
+)
 
 # Reads the time with the rows: business time carries the workspace's offset. The id answers "did it commit?".
 _CLOCK = """

@@ -132,7 +132,9 @@ class Suppressed(EnrolmentRefused):
     code = "SUPPRESSED"
 
     def __init__(self) -> None:
-        super().__init__("This person must not be written to: they opted out, complained or are on the suppression list.")
+        super().__init__(
+            "This person must not be written to: they opted out, complained or are on the suppression list."
+        )
 
 
 class EmailBouncedBefore(EnrolmentRefused):

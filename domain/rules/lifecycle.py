@@ -211,6 +211,11 @@ def available_actions(status: Status, *, sequence_paused: bool) -> tuple[Action,
     return tuple(action for action in Action if action in allowed)
 
 
+def effect_of(signal: Signal, status: Status) -> Effect:
+    """Return what the signal does to a recipient of this status. Total: no pair is missing."""
+    return SIGNALS[signal][status]
+
+
 _NOT_WHEN_ENDED = "It has ended ({status}); it can only be deleted."
 _WHY: Mapping[Action, Mapping[Status, str]] = {
     Action.PAUSE: {Status.PAUSED: "It is paused already."},

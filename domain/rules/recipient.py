@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from domain.rules.lifecycle import SIGNALS, Effect, EndReason, Facts, Signal, Stage, Status, stage_of, status_of
+from domain.rules.lifecycle import EndReason, Facts, Stage, Status, stage_of, status_of
 from domain.rules.plan import AUTOMATED_KINDS as AUTOMATED_KINDS
 from domain.rules.plan import Plan as Plan
 from domain.rules.plan import SequenceStatus as SequenceStatus
@@ -270,8 +270,3 @@ def put_before_person(recipient: Recipient, plan: Plan, pending_id: UUID, now: d
 def delete(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     closed = replace(recipient, deleted_at=now, error_id=None, pending_id=None, scheduled_for=None)
     return settle(closed, plan, now)
-
-
-def effect_of(signal: Signal, recipient: Recipient) -> Effect:
-    """Return what the signal does to this recipient. Source: product.md section 2, the table of signals."""
-    return SIGNALS[signal][recipient.status]

@@ -205,7 +205,7 @@ def next_opening(at: datetime, window: SendingWindow, zone: ZoneInfo) -> datetim
         day = today + timedelta(days=offset)
         if day.weekday() not in window.weekdays or day in window.blackout_dates:
             continue
-        for opening in sorted(_possible_openings(day, window, zone)):
+        for opening in _possible_openings(day, window, zone):
             if opening >= at and closed_because(opening, window, zone) is None:
                 return opening
     return None
@@ -246,19 +246,18 @@ def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _possible_openings(day: date, window: SendingWindow, zone: ZoneInfo) -> Iterator[datetime]:
+    """Instants at which the window may open on a day, the earliest first."""
     opening = datetime.combine(day, window.opens)
-    first = instant_of(opening, zone)
-    second = opening.replace(tzinfo=zone, fold=1).astimezone(UTC)
-    yield first
-    yield second
-    begins, ends = (
-        instant_of(datetime.combine(day, END_OF_DAY), zone),
-        instant_of(datetime.combine(day, time.max), zone),
-    )
-    # A fold at midnight shows the last hour again, after the first time.max.
-    ends = max(ends, datetime.combine(day, time.max, zone).replace(fold=1).astimezone(UTC))
-    if begins.astimezone(zone).utcoffset() != ends.astimezone(zone).utcoffset():
-        yield _change_of_clocks(begins, ends, zone)
+    yield instant_of(opening, zone)
+    begins, ends = datetime.combine(day, time.min, zone), datetime.combine(day, time.max, zone).replace(fold=1)
+    if begins.utcoffset() == ends.utcoffset():
+        return
+    # The clocks change: they may show the opening, or a time after it, once more.
+    again = [
+        opening.replace(tzinfo=zone, fold=1).astimezone(UTC),
+        _change_of_clocks(begins.astimezone(UTC), ends.astimezone(UTC), zone),
+    ]
+    yield from sorted(again)
 
 
 def _change_of_clocks(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:

@@ -1,0 +1,227 @@
+"""Contacts: matching and writing them, many at a time.
+
+Matched by id, then externalId, then address; where these name different people the contact is ambiguous and nothing
+is written. An absent field keeps what is there, null clears it, custom fields merge by key.
+
+Source: product.md section 3 "Enrolment".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from domain.database import Tx, tx
+from domain.refusals import ContactAmbiguous, DuplicateInBatch, Invalid, NotFound, Refusal
+from domain.rules.addresses import EmailInvalid, TimeZoneUnknown, address_key, check_time_zone, normalise_email
+from domain.rules.ids import new_id
+
+_TEXT_FIELDS: Final = ("external_id", "email", "phone", "first_name", "last_name", "company", "time_zone")
+_LENGTHS: Final = {"external_id": 200, "phone": 40, "first_name": 200, "last_name": 200, "company": 200}
+
+
+@dataclass(frozen=True, slots=True)
+class ContactFields:
+    """What a caller says about one contact. A name missing from `values` keeps; None clears."""
+
+    contact_id: UUID | None = None
+    values: Mapping[str, str | None] = field(default_factory=dict)  # keys of _TEXT_FIELDS
+    custom: Mapping[str, Any] | None = None  # merged by key; a None value removes the key
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """A contact after writing: its row, and whether it is new."""
+
+    row: Mapping[str, Any]
+    created: bool
+
+
+def cleaned(given: ContactFields) -> ContactFields:
+    """Return the fields checked and normalised.
+
+    Raises:
+        Invalid: with the field, what is wrong with it and what would be right.
+    """
+    values: dict[str, str | None] = {}
+    for name, value in given.values.items():
+        text = value.strip() if value else None
+        if text is not None and any(ord(letter) < 32 for letter in text):
+            raise Invalid(f"{_words(name)} must be one line of text.", field=[_camel(name)])
+        if text is not None and len(text) > _LENGTHS.get(name, 320):
+            raise Invalid(f"{_words(name)} is longer than {_LENGTHS[name]} characters.", field=[_camel(name)])
+        values[name] = text or None
+    try:
+        if email := values.get("email"):
+            values["email"] = normalise_email(email)
+        if zone := values.get("time_zone"):
+            values["time_zone"] = check_time_zone(zone).key
+    except EmailInvalid as problem:
+        raise Invalid(str(problem), field=["email"]) from None
+    except TimeZoneUnknown as problem:
+        raise Invalid(str(problem), field=["timeZone"]) from None
+    return ContactFields(given.contact_id, values, given.custom)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+async def upsert(workspace_id: UUID, given: ContactFields) -> UUID:
+    """Create or change one contact and return its id.
+
+    Raises:
+        Invalid, NotFound, ContactAmbiguous
+    """
+
+    async def work(t: Tx) -> UUID:
+        (found,) = await write_contacts(t, [given])
+        if isinstance(found, Refusal):
+            raise found
+        contact_id: UUID = found.row["id"]
+        return contact_id
+
+    return await tx(workspace_id, work)
+
+
+async def write_contacts(t: Tx, given: Sequence[ContactFields]) -> list[Matched | Refusal]:
+    """Match, create or change contacts; one answer for each, in the order given. A refused one is not written.
+
+    Three statements for any number of contacts. Two of the same person in one call: the second is refused.
+    """
+    answers: dict[int, Matched | Refusal] = {}
+    wanted: dict[int, ContactFields] = {}
+    for index, fields in enumerate(given):
+        try:
+            wanted[index] = cleaned(fields)
+        except Refusal as refusal:
+            answers[index] = refusal
+    known = await _find(t, list(wanted.values()))
+    rows: dict[int, dict[str, Any]] = {}
+    changed: dict[int, bool] = {}
+    seen: dict[UUID | str, int] = {}
+    for index, fields in wanted.items():
+        try:
+            row, is_new, is_changed = _match(fields, known)
+            _refuse_twin(index, row, is_new, seen)
+        except Refusal as refusal:
+            answers[index] = refusal
+            continue
+        rows[index] = row
+        changed[index] = is_new or is_changed
+        answers[index] = Matched(row, is_new)
+    taken = await _store(t, [rows[index] for index in rows if changed[index]])
+    for index, row in rows.items():
+        if row["id"] in taken:
+            answers[index] = ContactAmbiguous(
+                "Another contact got this address or external id just now. Try again to use that contact."
+            )
+    return [answers[index] for index in range(len(given))]
+
+
+async def _find(t: Tx, wanted: Sequence[ContactFields]) -> list[asyncpg.Record]:
+    return await t.fetch(
+        """
+        SELECT * FROM contacts
+        WHERE workspace_id = $1 AND (id = ANY($2::uuid[]) OR external_id = ANY($3::text[]) OR email_key = ANY($4::text[]))
+        """,
+        t.workspace_id,
+        [fields.contact_id for fields in wanted if fields.contact_id],
+        [fields.values["external_id"] for fields in wanted if fields.values.get("external_id")],
+        [address_key(email) for fields in wanted if (email := fields.values.get("email"))],
+    )
+
+
+def _match(fields: ContactFields, known: Sequence[asyncpg.Record]) -> tuple[dict[str, Any], bool, bool]:
+    """Return the row as it will be, whether it is new, and whether anything changes."""
+    email = fields.values.get("email")
+    external_id = fields.values.get("external_id")
+    by_id = next((row for row in known if row["id"] == fields.contact_id), None) if fields.contact_id else None
+    if fields.contact_id and by_id is None:
+        raise NotFound("contact", field=["contactId"])
+    by_external = next((r for r in known if r["external_id"] == external_id), None) if external_id else None
+    by_email = next((r for r in known if r["email_key"] == address_key(email)), None) if email else None
+    named = {row["id"]: row for row in (by_id, by_external, by_email) if row is not None}
+    if len(named) > 1:
+        raise ContactAmbiguous(
+            "The id, the external id and the address belong to different contacts. Correct one of them."
+        )
+    found = next(iter(named.values()), None)
+    if found is not None and by_external is None and external_id and found["external_id"] not in (None, external_id):
+        raise ContactAmbiguous("The contact with this address has another external id. Correct one of the two.")
+    if found is None and not email and not external_id:
+        raise Invalid("Give an email address, an external id or the id of a contact.", field=["email"])
+    before = dict(found) if found else dict.fromkeys(_TEXT_FIELDS) | {"custom_fields": "{}"}
+    row = before | dict(fields.values)
+    custom = orjson.loads(before["custom_fields"]) | dict(fields.custom or {})
+    row["custom_fields"] = orjson.dumps(
+        {key: value for key, value in custom.items() if value is not None}, option=orjson.OPT_SORT_KEYS
+    ).decode()
+    row["email_key"] = address_key(row["email"]) if row["email"] else None
+    row["sort_name"] = " ".join(
+        part.lower() for part in (row["last_name"], row["first_name"], row["email"] or row["external_id"]) if part
+    )
+    if found is None:
+        row |= {"id": new_id(), "email_bounced_at": None, "out_of_office_until": None}
+        return row, True, True
+    if row["email_key"] != found["email_key"]:
+        row["email_bounced_at"] = None  # a new address starts clean
+    compared = (*_TEXT_FIELDS, "sort_name")
+    same = all(row[name] == found[name] for name in compared) and orjson.loads(row["custom_fields"]) == orjson.loads(
+        found["custom_fields"]
+    )
+    return row, False, not same
+
+
+def _refuse_twin(index: int, row: Mapping[str, Any], is_new: bool, seen: dict[UUID | str, int]) -> None:
+    names = [row["id"]] if not is_new else [f"{kind}:{row[kind]}" for kind in ("email_key", "external_id") if row[kind]]
+    names += [f"{kind}:{row[kind]}" for kind in ("email_key", "external_id") if row[kind] and not is_new]
+    for name in names:
+        if name in seen:
+            raise DuplicateInBatch(seen[name])
+    seen.update(dict.fromkeys(names, index))
+
+
+async def _store(t: Tx, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
+    """Insert or update the rows; return the ids that lost against a contact written at the same moment."""
+    if not rows:
+        return set()
+    columns = ("id", *_TEXT_FIELDS, "email_key", "custom_fields", "sort_name", "email_bounced_at")
+    types = {"id": "uuid", "custom_fields": "jsonb", "email_bounced_at": "timestamptz"}
+    ordered = sorted(rows, key=lambda row: row["id"].bytes)
+    arrays = ", ".join(f"${number}::{types.get(name, 'text')}[]" for number, name in enumerate(columns, start=3))
+    names = ", ".join(columns)
+    updates = ", ".join(f"{name} = u.{name}" for name in columns if name != "id")
+    written = await t.fetch(
+        f"""
+        WITH u AS (SELECT * FROM unnest({arrays}) AS u ({names})),
+        updated AS (
+            UPDATE contacts c SET {updates}, updated_at = $2 FROM u WHERE c.workspace_id = $1 AND c.id = u.id
+            RETURNING c.id
+        ),
+        inserted AS (
+            INSERT INTO contacts ({names}, workspace_id, created_at, updated_at)
+            SELECT {", ".join(f"u.{name}" for name in columns)}, $1, $2, $2 FROM u
+            WHERE NOT EXISTS (SELECT FROM contacts c WHERE c.workspace_id = $1 AND c.id = u.id)
+            ON CONFLICT DO NOTHING
+            RETURNING id
+        ),
+        renamed AS (
+            UPDATE recipients r SET sort_name = u.sort_name FROM u
+            WHERE r.workspace_id = $1 AND r.contact_id = u.id AND r.sort_name <> u.sort_name
+        )
+        SELECT id FROM updated UNION ALL SELECT id FROM inserted
+        """,
+        t.workspace_id,
+        t.now,
+        *([row[name] for row in ordered] for name in columns),
+    )
+    return {row["id"] for row in ordered} - {row["id"] for row in written}

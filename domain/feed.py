@@ -1,0 +1,252 @@
+"""The numbered feed: every change of every recipient of a workspace, in an order that everyone sees alike.
+
+Events are written with their change and have no number then. Numbering is one statement under an advisory lock,
+which whoever wakes may run: it gives each event the next number of its workspace (dense, version order within a
+recipient), and folds the batch into the tallies, so that counts always equal the feed at its number.
+
+A cursor is `epoch.seq`, opaque to clients; the epoch changes when a database is restored. `after` is the one reader:
+subscriptions, the query and webhooks all read through it.
+
+Source: architecture.md "The flow of one change"; reliability.md 2.17.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from domain.database import Tx, fetch, tx
+from domain.refusals import Refusal
+
+NUMBERED_AT_ONCE: Final = 5_000
+WIRE_CHANNEL: Final = "relance:feed"  # of Redis: numbered events, one message per workspace and batch
+REPLAYED_AT_MOST: Final = 5_000
+_NUMBERING_LOCK: Final = 7_205_119
+
+
+class CursorForeign(Refusal):
+    """The text is not a cursor of this workspace's feed."""
+
+    code = "CURSOR_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__("This is not a cursor of the event feed. Use an `eventsCursor` or the `cursor` of an event.")
+
+
+class ResyncRequired(Refusal):
+    """The reader is too far behind, or the feed was restored: read the list afresh and go on from its cursor."""
+
+    code = "RESYNC_REQUIRED"
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__("Events were missed. Read the list again, and go on from its eventsCursor.")
+        self.cursor = cursor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One change of one recipient. Holds ids, codes and statuses, never names, addresses or text."""
+
+    workspace_id: UUID
+    epoch: str
+    seq: int
+    recipient_id: UUID
+    version: int
+    sequence_id: UUID
+    type: str
+    previous_status: str | None
+    status: str | None
+    end_reason: str | None
+    actor_kind: str
+    actor_id: UUID | None
+    step_id: UUID | None
+    message_id: UUID | None
+    step_error_id: UUID | None
+    mailbox_id: UUID | None
+    occurred_at: datetime
+
+    @property
+    def cursor(self) -> str:
+        return to_cursor(self.epoch, self.seq)
+
+
+def to_cursor(epoch: str, seq: int) -> str:
+    return base64.urlsafe_b64encode(f"{epoch}.{seq}".encode()).decode().rstrip("=")
+
+
+def from_cursor(cursor: str) -> tuple[str, int]:
+    """Return epoch and number.
+
+    Raises:
+        CursorForeign: the text is not a cursor.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        epoch, _, seq = base64.urlsafe_b64decode(padded.encode()).decode().partition(".")
+        return epoch, int(seq)
+    except (binascii.Error, UnicodeError, ValueError):
+        raise CursorForeign from None
+
+
+_FIELDS = (
+    "e.workspace_id, f.epoch, e.seq, e.recipient_id, e.version, e.sequence_id, e.type, e.previous_status, e.status, "
+    "e.end_reason, e.actor_kind, e.actor_id, e.step_id, e.message_id, e.step_error_id, e.mailbox_id, e.occurred_at"
+)
+
+# Order: as recorded, but never a version before the one below it. A version that is visible has its predecessors
+# visible, so no number is ever given out of order within a recipient.
+_NUMBER = f"""
+    WITH fresh AS (
+        SELECT recipient_id, version, workspace_id,
+            max(recorded_at) OVER (PARTITION BY recipient_id ORDER BY version) AS at
+        FROM (SELECT * FROM events WHERE seq IS NULL ORDER BY recorded_at, version LIMIT $1) AS oldest
+    ), complete AS (
+        -- a batch cut in the middle of a recipient must not skip a version
+        SELECT f.* FROM fresh f WHERE NOT EXISTS (
+            SELECT FROM events e WHERE e.recipient_id = f.recipient_id AND e.version < f.version AND e.seq IS NULL
+                AND NOT EXISTS (SELECT FROM fresh g WHERE g.recipient_id = e.recipient_id AND g.version = e.version))
+    ), places AS (
+        SELECT c.*, row_number() OVER (PARTITION BY workspace_id ORDER BY at, recipient_id, version) AS place
+        FROM complete c
+    ), moved AS (
+        UPDATE feeds f SET last_seq = f.last_seq + b.size
+        FROM (SELECT workspace_id, count(*) AS size FROM places GROUP BY workspace_id) b
+        WHERE f.workspace_id = b.workspace_id
+        RETURNING f.workspace_id, f.epoch, f.last_seq - b.size AS before
+    ), numbered AS (
+        UPDATE events e SET seq = m.before + p.place
+        FROM places p JOIN moved m USING (workspace_id)
+        WHERE e.recipient_id = p.recipient_id AND e.version = p.version
+        RETURNING e.*
+    ), deltas AS (
+        SELECT workspace_id, sequence_id, status, stage, sum(one) AS delta FROM (
+            SELECT workspace_id, sequence_id, status, stage, 1 AS one FROM numbered WHERE status IS NOT NULL
+            UNION ALL
+            SELECT workspace_id, sequence_id, previous_status, previous_stage, -1 FROM numbered
+            WHERE previous_status IS NOT NULL
+        ) steps GROUP BY workspace_id, sequence_id, status, stage HAVING sum(one) <> 0
+    ), folded AS (
+        INSERT INTO tallies AS a (workspace_id, sequence_id, status, stage, count)
+        SELECT workspace_id, sequence_id, status, stage, delta FROM deltas
+        ON CONFLICT (sequence_id, status, stage) DO UPDATE SET count = a.count + excluded.count
+    )
+    SELECT {_FIELDS.replace("f.epoch", "m.epoch")}
+    FROM numbered e JOIN moved m USING (workspace_id) ORDER BY e.workspace_id, e.seq
+"""
+
+
+async def number() -> list[Event]:
+    """Give every event that has none its number; return the events numbered now, by workspace and number.
+
+    Returns nothing when another process is numbering at this moment: that one finds these events too, or the next
+    ring or poll does.
+    """
+
+    async def work(t: Tx) -> list[asyncpg.Record]:
+        if not await t.fetchval("SELECT pg_try_advisory_xact_lock($1)", _NUMBERING_LOCK):
+            return []
+        return await t.fetch(_NUMBER, NUMBERED_AT_ONCE)
+
+    return [_to_event(row) for row in await tx(None, work, rings=False)]
+
+
+async def after(workspace_id: UUID, cursor: str, *, limit: int = 100, sequence_id: UUID | None = None) -> list[Event]:
+    """Return the events after a cursor, in order: at most `limit`, of one sequence where it is named.
+
+    Raises:
+        CursorForeign: not a cursor.
+        ResyncRequired: of another epoch, of the future, or pruned already.
+    """
+    epoch, seq = from_cursor(cursor)
+    head = await state(workspace_id)
+    if epoch != head.epoch or seq > head.last_seq or seq < head.first_seq - 1:
+        raise ResyncRequired(head.cursor)
+    rows = await fetch(
+        f"""
+        SELECT {_FIELDS} FROM events e JOIN feeds f ON f.workspace_id = e.workspace_id
+        WHERE e.workspace_id = $1 AND e.seq > $2 AND ($3::uuid IS NULL OR e.sequence_id = $3)
+        ORDER BY e.seq LIMIT $4
+        """,
+        workspace_id,
+        seq,
+        sequence_id,
+        limit,
+    )
+    return [_to_event(row) for row in rows]
+
+
+async def of_recipient(workspace_id: UUID, recipient_id: UUID, *, after_seq: int = 0, limit: int = 100) -> list[Event]:
+    """Return the numbered events of one recipient, oldest first."""
+    rows = await fetch(
+        f"""
+        SELECT {_FIELDS} FROM events e JOIN feeds f ON f.workspace_id = e.workspace_id
+        WHERE e.workspace_id = $1 AND e.recipient_id = $2 AND e.seq > $3 ORDER BY e.version LIMIT $4
+        """,
+        workspace_id,
+        recipient_id,
+        after_seq,
+        limit,
+    )
+    return [_to_event(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the feed of a workspace stands."""
+
+    epoch: str
+    last_seq: int
+    first_seq: int
+
+    @property
+    def cursor(self) -> str:
+        return to_cursor(self.epoch, self.last_seq)
+
+
+async def state(workspace_id: UUID) -> Head:
+    """Return where the feed stands. Read it before a page: page + events after it then misses nothing."""
+    rows = await fetch("SELECT epoch, last_seq, first_seq FROM feeds WHERE workspace_id = $1", workspace_id)
+    return Head(rows[0]["epoch"], rows[0]["last_seq"], rows[0]["first_seq"]) if rows else Head("", 0, 1)
+
+
+async def start_new_epoch() -> int:
+    """Give every feed a new epoch, after a restore from a backup: every reader then reads afresh. Return how many."""
+    rows = await fetch(
+        "WITH u AS (UPDATE feeds SET epoch = substr(md5(random()::text), 1, 8) RETURNING 1) SELECT count(*) AS n FROM u"
+    )
+    count: int = rows[0]["n"]
+    return count
+
+
+def _to_event(row: asyncpg.Record) -> Event:
+    return Event(**dict(row.items()))
+
+
+def to_wire(events: Sequence[Event]) -> bytes:
+    """Return events of one workspace as one message between processes."""
+    return orjson.dumps([asdict(event) for event in events])
+
+
+def from_wire(message: bytes) -> list[Event]:
+    """Return the events of such a message."""
+    ids = (
+        "workspace_id",
+        "recipient_id",
+        "sequence_id",
+        "actor_id",
+        "step_id",
+        "message_id",
+        "step_error_id",
+        "mailbox_id",
+    )
+    events: list[Event] = []
+    for raw in orjson.loads(message):
+        values: dict[str, Any] = raw | {name: UUID(raw[name]) if raw[name] else None for name in ids}
+        events.append(Event(**values | {"occurred_at": datetime.fromisoformat(raw["occurred_at"])}))
+    return events

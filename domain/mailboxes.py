@@ -1,0 +1,290 @@
+"""Mailboxes: adding, changing, connecting and disconnecting them.
+
+A lost mailbox never un-enrols anyone: it shows as disconnected at once, a recipient turns to ERROR only when its step
+is due, and connecting it again offers to retry them.
+
+Source: product.md section 4.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass, fields
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from domain.database import Tx, fetch, tx
+from domain.plans import load_plans
+from domain.refusals import Invalid, NotFound
+from domain.rules import recipient as rules
+from domain.rules.actor import ENGINE
+from domain.rules.addresses import EmailInvalid, address_key, normalise_email
+from domain.rules.event_types import EventType
+from domain.rules.ids import new_id
+from domain.secrets import Vault
+from domain.writing import Change, NewError, read, write
+
+_SECURITY: Final = frozenset({"NONE", "STARTTLS", "TLS"})
+_HOST = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailboxFields:
+    """What a caller says about a mailbox. None keeps what is there, or takes the default for a new one."""
+
+    address: str | None = None
+    display_name: str | None = None
+    smtp_host: str | None = None
+    smtp_port: int | None = None
+    smtp_security: str | None = None
+    smtp_username: str | None = None
+    smtp_password: str | None = None
+    imap_host: str | None = None
+    imap_port: int | None = None
+    imap_security: str | None = None
+    imap_username: str | None = None
+    imap_password: str | None = None
+    daily_limit: int | None = None
+    minimum_gap_seconds: int | None = None
+
+
+_DEFAULTS: Final[dict[str, Any]] = {"smtp_security": "STARTTLS", "daily_limit": 200, "minimum_gap_seconds": 60}
+
+
+async def create(workspace_id: UUID, vault: Vault, given: MailboxFields) -> UUID:
+    """Add a mailbox and return its id. It is CONNECTED until a sign-in says otherwise.
+
+    Raises:
+        Invalid: a value is missing or out of bounds, or the address has a mailbox already.
+    """
+    values = _DEFAULTS | _checked(given)
+    values.setdefault("smtp_port", 465 if values["smtp_security"] == "TLS" else 587)
+    for name, label in (("address", "an address"), ("smtp_host", "an SMTP host")):
+        if not values.get(name):
+            raise Invalid(f"A mailbox needs {label}.", field=[_camel(name)])
+    mailbox_id = new_id()
+    sealed = _sealed(vault, workspace_id, mailbox_id, values) | {"address_key": address_key(values["address"])}
+
+    async def work(t: Tx) -> UUID:
+        await _refuse_taken(t, sealed["address_key"], mailbox_id)
+        names = list(sealed)
+        await t.execute(
+            f"""
+            INSERT INTO mailboxes (id, workspace_id, state, next_send_at, failures_in_a_row, created_at, updated_at,
+                {", ".join(names)})
+            VALUES ($1, $2, 'CONNECTED', now(), 0, $3, $3, {", ".join(f"${n}" for n in range(4, 4 + len(names)))})
+            """,
+            mailbox_id,
+            t.workspace_id,
+            t.now,
+            *sealed.values(),
+        )
+        return mailbox_id
+
+    return await tx(workspace_id, work, rings=False)
+
+
+async def update(workspace_id: UUID, vault: Vault, mailbox_id: UUID, given: MailboxFields) -> UUID:
+    """Change what is given of a mailbox.
+
+    Raises:
+        Invalid, NotFound
+    """
+    values = _sealed(vault, workspace_id, mailbox_id, _checked(given))
+    if "address" in values:
+        values["address_key"] = address_key(values["address"])
+
+    async def work(t: Tx) -> UUID:
+        await _locked(t, mailbox_id)
+        if "address_key" in values:
+            await _refuse_taken(t, values["address_key"], mailbox_id)
+        if values:
+            pairs = ", ".join(f"{name} = ${n}" for n, name in enumerate(values, start=4))
+            await t.execute(
+                f"UPDATE mailboxes SET updated_at = $3, {pairs}, next_send_at = least(next_send_at, "
+                "CASE WHEN held_back_by = 'DAILY_LIMIT' THEN now() ELSE next_send_at END) "
+                "WHERE workspace_id = $1 AND id = $2",
+                t.workspace_id,
+                mailbox_id,
+                t.now,
+                *values.values(),
+            )
+        return mailbox_id
+
+    return await tx(workspace_id, work, rings=False)
+
+
+async def disconnect(workspace_id: UUID, mailbox_id: UUID) -> UUID:
+    """Take a mailbox out of use. No hand-over begins after this has answered.
+
+    Raises:
+        NotFound
+    """
+    return await _set_state(
+        workspace_id, mailbox_id, "DISCONNECTED", "MAILBOX_DISCONNECTED", "Disconnected by a person."
+    )
+
+
+async def connected(workspace_id: UUID, mailbox_id: UUID) -> UUID:
+    """Note that a sign-in worked: the mailbox sends from now on, and what waited for it may be retried.
+
+    Raises:
+        NotFound
+    """
+    return await _set_state(workspace_id, mailbox_id, "CONNECTED", None, None)
+
+
+async def refused(workspace_id: UUID, mailbox_id: UUID, code: str, words: str) -> UUID:
+    """Note that a sign-in failed, with the step error code and the server's words.
+
+    Raises:
+        NotFound
+    """
+    return await _set_state(workspace_id, mailbox_id, "DISCONNECTED", code, words)
+
+
+async def _set_state(workspace_id: UUID, mailbox_id: UUID, state: str, code: str | None, message: str | None) -> UUID:
+    async def work(t: Tx) -> UUID:
+        # FOR UPDATE, stronger than the update itself needs: it excludes the second mark's FOR KEY SHARE.
+        await _locked(t, mailbox_id)
+        await t.execute(
+            "UPDATE mailboxes SET state = $3, state_code = $4, state_message = $5, updated_at = $6, "
+            "next_send_at = CASE WHEN held_back_by = 'MAILBOX_BACKOFF' THEN now() ELSE next_send_at END, "
+            "failures_in_a_row = 0 WHERE workspace_id = $1 AND id = $2",
+            t.workspace_id,
+            mailbox_id,
+            state,
+            code,
+            message,
+            t.now,
+        )
+        return mailbox_id
+
+    return await tx(workspace_id, work)
+
+
+async def fail_due_without_mailbox(limit: int = 500) -> int:
+    """Turn due emails that have no usable mailbox into errors, up to `limit` over all workspaces; return how many."""
+    due = await fetch(
+        """
+        SELECT r.id, r.workspace_id, r.version, coalesce(m.state_code, CASE WHEN m.id IS NULL THEN 'NO_MAILBOX'
+            ELSE 'MAILBOX_DISCONNECTED' END) AS code, m.state_message
+        FROM (SELECT id, state, state_code, state_message, workspace_id FROM mailboxes WHERE state = 'DISCONNECTED'
+            UNION ALL SELECT NULL, NULL, NULL, NULL, NULL) m
+        CROSS JOIN LATERAL (
+            SELECT r.id, r.workspace_id, r.version FROM recipients r
+            JOIN sequences s ON s.id = r.sequence_id JOIN workspaces w ON w.id = r.workspace_id
+            WHERE r.mailbox_id IS NOT DISTINCT FROM m.id AND (r.mailbox_id = m.id OR m.id IS NULL)
+                AND r.due_kind = 'AUTOMATED_EMAIL' AND s.status = 'ACTIVE'
+                AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
+            ORDER BY r.due_at LIMIT $1
+        ) r
+        WHERE m.id IS NULL OR m.workspace_id = r.workspace_id LIMIT $1
+        """,
+        limit,
+    )
+    count = 0
+    for workspace_id in {row["workspace_id"] for row in due}:
+        found = {row["id"]: row for row in due if row["workspace_id"] == workspace_id}
+
+        async def work(t: Tx, found: dict[UUID, asyncpg.Record] = found) -> int:
+            recipients = await read(t, found)
+            plans = await load_plans(t, [recipient.sequence_id for recipient in recipients.values()])
+            changes = []
+            for before in recipients.values():
+                if before.version != found[before.id]["version"]:
+                    continue
+                error = NewError(
+                    id=new_id(),
+                    code=found[before.id]["code"],
+                    detail=found[before.id]["state_message"],
+                    mailbox_id=before.mailbox_id,
+                )
+                after = rules.fail(before, plans[before.sequence_id], error.id, t.now)
+                changes.append(
+                    Change(
+                        before=before,
+                        after=after,
+                        type=EventType.STEP_FAILED,
+                        actor=ENGINE,
+                        step_id=before.current_step_id,
+                        opens=error,
+                    )
+                )
+            return len(await write(t, changes))
+
+        count += await tx(workspace_id, work)
+    return count
+
+
+async def _locked(t: Tx, mailbox_id: UUID) -> asyncpg.Record:
+    row = await t.fetchrow(
+        "SELECT * FROM mailboxes WHERE workspace_id = $1 AND id = $2 FOR UPDATE", t.workspace_id, mailbox_id
+    )
+    if row is None:
+        raise NotFound("mailbox", field=["id"])
+    return row
+
+
+async def _refuse_taken(t: Tx, key: str, own_id: UUID) -> None:
+    if await t.fetchval(
+        "SELECT EXISTS (SELECT FROM mailboxes WHERE workspace_id = $1 AND address_key = $2 AND id <> $3)",
+        t.workspace_id,
+        key,
+        own_id,
+    ):
+        raise Invalid("There is a mailbox with this address already. Change that one instead.", field=["address"])
+
+
+def _checked(given: MailboxFields) -> dict[str, Any]:
+    """Return the values that were given, checked.
+
+    Raises:
+        Invalid
+    """
+    values = {f.name: getattr(given, f.name) for f in fields(given) if getattr(given, f.name) is not None}
+    if "address" in values:
+        try:
+            values["address"] = normalise_email(values["address"])
+        except EmailInvalid as problem:
+            raise Invalid(str(problem), field=["address"]) from None
+    for kind in ("smtp", "imap"):
+        host = values.get(f"{kind}_host")
+        if host is not None and not _is_host(host):
+            raise Invalid("This is not a host name or an IP address.", field=[f"{kind}Host"])
+        if not 1 <= values.get(f"{kind}_port", 1) <= 65535:
+            raise Invalid("A port is a number from 1 to 65535.", field=[f"{kind}Port"])
+        if values.get(f"{kind}_security", "TLS") not in _SECURITY:
+            raise Invalid("The security is NONE, STARTTLS or TLS.", field=[f"{kind}Security"])
+    if not 1 <= values.get("daily_limit", 1) <= 100_000:
+        raise Invalid("The daily limit is 1 to 100,000 messages.", field=["dailyLimit"])
+    if not 0 <= values.get("minimum_gap_seconds", 0) <= 86_400:
+        raise Invalid("The gap between two messages is 0 to 86,400 seconds.", field=["minimumGapSeconds"])
+    name = values.get("display_name")
+    if name is not None and (len(name) > 200 or any(ord(letter) < 32 for letter in name)):
+        raise Invalid("The name is one line of at most 200 characters.", field=["displayName"])
+    return values
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return _HOST.fullmatch(host) is not None
+    return True
+
+
+def _sealed(vault: Vault, workspace_id: UUID, mailbox_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
+    sealed = dict(values)
+    for name in ("smtp_password", "imap_password"):
+        if name in sealed:
+            sealed[name] = vault.seal(sealed[name], workspace_id, f"mailboxes.{name}", mailbox_id)
+    return sealed
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,152 @@
+"""Steps that a person carries out: they come due, wait in the inbox, and are completed or skipped.
+
+Source: product.md section 2 "Pending actions".
+"""
+
+from uuid import UUID
+
+import asyncpg
+
+from domain.database import Tx, fetch, tx
+from domain.plans import load_plan, load_plans
+from domain.refusals import ActionNotAvailable, NotFound, PendingActionNotAvailable
+from domain.rules import recipient as rules
+from domain.rules.actor import ENGINE, Actor
+from domain.rules.event_types import EventType
+from domain.rules.ids import new_id
+from domain.rules.lifecycle import available_actions
+from domain.rules.recipient import StepKind
+from domain.writing import Change, NewPending, read, write
+
+_DUE = """
+    SELECT r.id, r.workspace_id, r.version, t.kind, t.task_kind,
+        coalesce(o.subject, t.subject) AS subject, coalesce(o.body, t.body) AS body,
+        coalesce(o.task_title, t.task_title) AS task_title, coalesce(o.task_notes, t.task_notes) AS task_notes
+    FROM recipients r JOIN workspaces w ON w.id = r.workspace_id
+    JOIN sequences s ON s.id = r.sequence_id AND s.workspace_id = r.workspace_id
+    JOIN steps t ON t.id = r.current_step_id AND t.workspace_id = r.workspace_id
+    LEFT JOIN recipient_steps o ON o.recipient_id = r.id AND o.step_id = t.id AND o.workspace_id = r.workspace_id
+    WHERE r.due_kind IN ('MANUAL_EMAIL', 'TASK', 'SMS') AND t.kind = 'TASK' AND s.status = 'ACTIVE'
+        AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds) AND r.pending_id IS NULL
+    ORDER BY r.due_at, r.id LIMIT $1
+"""
+
+
+async def put_due_before_people(limit: int = 500) -> int:
+    """Put up to `limit` due tasks of all workspaces into their inboxes; return how many."""
+    due = await fetch(_DUE, limit)
+    count = 0
+    for workspace_id in {row["workspace_id"] for row in due}:
+        rows = {row["id"]: row for row in due if row["workspace_id"] == workspace_id}
+
+        async def work(t: Tx, rows: dict[UUID, asyncpg.Record] = rows) -> int:
+            recipients = await read(t, rows)
+            plans = await load_plans(t, [recipient.sequence_id for recipient in recipients.values()])
+            changes = []
+            for before in recipients.values():
+                if before.version != rows[before.id]["version"] or before.current_step_id is None:
+                    continue
+                puts = _prepared(rows[before.id], before.current_step_id)
+                after = rules.put_before_person(before, plans[before.sequence_id], puts.id, t.now)
+                changes.append(
+                    Change(
+                        before=before,
+                        after=after,
+                        type=EventType.ACTION_PENDING,
+                        actor=ENGINE,
+                        step_id=puts.step_id,
+                        puts=puts,
+                    )
+                )
+            return len(await write(t, changes))
+
+        count += await tx(workspace_id, work)
+    return count
+
+
+def _prepared(row: asyncpg.Record, step_id: UUID) -> NewPending:
+    return NewPending(
+        id=new_id(),
+        step_id=step_id,
+        kind=StepKind(row["kind"]),
+        subject=row["subject"],
+        body=row["body"],
+        task_kind=row["task_kind"],
+        task_title=row["task_title"],
+        task_notes=row["task_notes"],
+    )
+
+
+async def complete_task(workspace_id: UUID, actor: Actor, pending_id: UUID, note: str | None = None) -> UUID:
+    """Complete a pending task, with a note; the next step's wait starts now. Return the recipient's id.
+
+    Raises:
+        NotFound
+        PendingActionNotAvailable: it is closed; the refusal says how and by whom.
+        ActionNotAvailable: the recipient is paused; a paused one's task can be read, not acted on.
+    """
+    return await _close(workspace_id, actor, pending_id, "COMPLETED", note)
+
+
+async def skip(workspace_id: UUID, actor: Actor, pending_id: UUID) -> UUID:
+    """Skip a pending action; the next step's wait starts now. Return the recipient's id.
+
+    Raises:
+        NotFound, PendingActionNotAvailable, ActionNotAvailable
+    """
+    return await _close(workspace_id, actor, pending_id, "SKIPPED", None)
+
+
+async def _close(workspace_id: UUID, actor: Actor, pending_id: UUID, outcome: str, note: str | None) -> UUID:
+    async def work(t: Tx) -> UUID:
+        while True:
+            row = await t.fetchrow(
+                "SELECT * FROM pending_actions WHERE workspace_id = $1 AND id = $2", t.workspace_id, pending_id
+            )
+            if row is None:
+                raise NotFound("pending action", field=["id"])
+            if row["closed_at"] is not None:
+                raise _closed(row)
+            before = (await read(t, [row["recipient_id"]])).get(row["recipient_id"])
+            if before is None or before.pending_id != pending_id:
+                continue  # it is being closed at this moment: read again what it became
+            plan = await load_plan(t, before.sequence_id)
+            if before.held or plan.paused:
+                raise ActionNotAvailable(
+                    "It is paused. Resume it first.",
+                    before.status,
+                    available_actions(before.status, sequence_paused=plan.paused),
+                )
+            change = Change(
+                before=before,
+                after=rules.leave_step(before, plan, t.now, t.now),
+                type=EventType.STEP_CARRIED_OUT if outcome == "COMPLETED" else EventType.STEP_SKIPPED,
+                actor=actor,
+                step_id=row["step_id"],
+                done="CARRIED_OUT" if outcome == "COMPLETED" else "SKIPPED",
+                pending_outcome=outcome,
+                note=note,
+            )
+            if await write(t, [change]):
+                return before.id
+
+    return await tx(workspace_id, work)
+
+
+def _closed(row: asyncpg.Record) -> PendingActionNotAvailable:
+    words = {
+        "COMPLETED": "It was completed already.",
+        "SENT": "It was sent already.",
+        "SKIPPED": "It was skipped already.",
+        "REPLIED": "The person has replied, so it is closed.",
+        "STOPPED": "The recipient was stopped, so it is closed.",
+        "OPTED_OUT": "The person has opted out, so it is closed.",
+        "BOUNCED": "Mail to this person bounced, so it is closed.",
+        "DELETED": "The recipient was deleted, so it is closed.",
+    }
+    return PendingActionNotAvailable(
+        words[row["outcome"]],
+        outcome=row["outcome"],
+        closed_by_kind=row["closed_by_kind"],
+        closed_by_id=row["closed_by_id"],
+    )

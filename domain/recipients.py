@@ -1,0 +1,319 @@
+"""What a person may do about one recipient: pause, resume, skip step, edit content, stop, delete, retry.
+
+Each verb reads the row, asks the lifecycle table, decides, and writes guarded by the version. Two people at once: one
+wins, the other is decided again against what the row has become, and usually gets a refusal that says so.
+
+Source: product.md section 2 "What each action does".
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.database import Tx, tx
+from domain.plans import load_plan
+from domain.refusals import ActionNotAvailable, Invalid, NotFound, RetryNotAvailable, StepBeingSent, VersionMismatch
+from domain.rules import recipient as rules
+from domain.rules.actor import Actor
+from domain.rules.content import TemplateInvalid, check_template
+from domain.rules.event_types import EventType
+from domain.rules.lifecycle import Action, EndReason, available_actions, unavailable_reason
+from domain.rules.recipient import Plan, Recipient, StepKind
+from domain.rules.step_errors import StepErrorAction, StepErrorCode, available_error_actions
+from domain.writing import Change, read, write
+
+_ROUNDS = 20  # a row that moves more often between two statements does not exist in practice
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What came of an action."""
+
+    recipient_id: UUID
+    in_flight: int = 0  # messages whose hand-over had begun before the answer; they cannot be called back
+
+
+@dataclass(frozen=True, slots=True)
+class NewContent:
+    """A recipient's own text for one step. None keeps what is there."""
+
+    subject: str | None = None
+    body: str | None = None
+    task_title: str | None = None
+    task_notes: str | None = None
+
+
+Decide = Callable[[Tx, Recipient, Plan], Awaitable[Change]]
+
+
+async def pause(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expected_version: int | None = None) -> Acted:
+    """Hold this recipient: no step runs until `resume`, and the clock of the running wait stops.
+
+    Raises:
+        NotFound, ActionNotAvailable, VersionMismatch
+    """
+
+    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
+        after = rules.pause(before, plan, t.now)
+        return Change(before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor)
+
+    return await _act(workspace_id, recipient_id, Action.PAUSE, expected_version, decide)
+
+
+async def resume(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expected_version: int | None = None) -> Acted:
+    """Lift this recipient's pause: the wait goes on with what was left. An open error that can be retried is.
+
+    Raises:
+        NotFound, ActionNotAvailable, VersionMismatch
+    """
+
+    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
+        retry = before.error_id is not None and await _retryable(t, before.error_id)
+        after = rules.resume(before, plan, t.now, retry=retry)
+        return Change(
+            before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor, step_id=after.current_step_id
+        )
+
+    return await _act(workspace_id, recipient_id, Action.RESUME, expected_version, decide)
+
+
+async def skip_step(
+    workspace_id: UUID, actor: Actor, recipient_id: UUID, step_id: UUID, *, expected_version: int | None = None
+) -> Acted:
+    """Skip the named step, which must be the current one (a double click does not skip two). The next one's wait
+    starts now; skipping the last completes the recipient.
+
+    Raises:
+        NotFound, ActionNotAvailable, VersionMismatch
+    """
+
+    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
+        if before.current_step_id != step_id:
+            raise _not_available(before, plan, "This step is not the current one any more. Look again, then decide.")
+        after = rules.leave_step(before, plan, t.now, t.now)
+        return Change(
+            before=before,
+            after=after,
+            type=EventType.STEP_SKIPPED,
+            actor=actor,
+            step_id=step_id,
+            done="SKIPPED",
+            pending_outcome="SKIPPED",
+        )
+
+    return await _act(workspace_id, recipient_id, Action.SKIP_STEP, expected_version, decide)
+
+
+async def stop(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expected_version: int | None = None) -> Acted:
+    """End this recipient for good. Its history stays in reports.
+
+    Raises:
+        NotFound, ActionNotAvailable, VersionMismatch
+    """
+
+    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
+        after = rules.end(before, plan, EndReason.STOPPED, t.now)
+        return Change(before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor)
+
+    return await _act(workspace_id, recipient_id, Action.STOP, expected_version, decide)
+
+
+async def delete(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expected_version: int | None = None) -> Acted:
+    """Remove this recipient from lists and reports. Late replies and bounces about it are still taken in.
+
+    Raises:
+        NotFound: also when someone else has deleted it already.
+        VersionMismatch
+    """
+
+    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
+        after = rules.delete(before, plan, t.now)
+        return Change(before=before, after=after, type=EventType.DELETED, actor=actor)
+
+    return await _act(workspace_id, recipient_id, Action.DELETE, expected_version, decide)
+
+
+async def edit_content(
+    workspace_id: UUID,
+    actor: Actor,
+    recipient_id: UUID,
+    step_id: UUID,
+    content: NewContent | None,
+    *,
+    expected_version: int | None = None,
+) -> Acted:
+    """Give this recipient a text of its own for a step it has not carried out; None takes its own text back.
+
+    In ERROR, editing the failed step tries it again, unless its delivery is unconfirmed.
+
+    Raises:
+        NotFound, ActionNotAvailable, VersionMismatch
+        StepBeingSent: the message of this step is being handed over.
+        Invalid: the step cannot have such a text, the template is broken, or the text is already so.
+    """
+
+    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
+        await _save_content(t, before, plan, step_id, content)
+        after = before
+        if step_id == before.current_step_id and before.error_id and await _retryable(t, before.error_id):
+            after = rules.try_again(before, plan, t.now)
+        return Change(before=before, after=after, type=EventType.CONTENT_EDITED, actor=actor, step_id=step_id)
+
+    async def afterwards(t: Tx, before: Recipient, plan: Plan) -> None:
+        # Only now is it certain: our row lock and the second mark exclude each other.
+        if await _in_flight(t, recipient_id, step_id):
+            raise StepBeingSent(before.status, available_actions(before.status, sequence_paused=plan.paused))
+
+    return await _act(workspace_id, recipient_id, Action.EDIT_CONTENT, expected_version, decide, afterwards)
+
+
+async def retry(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expected_version: int | None = None) -> Acted:
+    """Close the open error and try its step again, as a new message.
+
+    Raises:
+        NotFound, VersionMismatch
+        RetryNotAvailable: no error is open, or it is DELIVERY_UNCONFIRMED, which only `deliveries.resolve` moves.
+    """
+
+    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
+        if before.error_id is None or before.ended:
+            raise RetryNotAvailable("There is no open error to retry.")
+        if before.held:
+            raise RetryNotAvailable("It is paused. Resume it: the step is then tried again.")
+        if not await _retryable(t, before.error_id):
+            raise RetryNotAvailable(
+                "It is not certain whether this message was delivered, so it is not sent again by a retry. "
+                "Say whether it was sent, or order it to be sent again."
+            )
+        after = rules.try_again(before, plan, t.now)
+        return Change(
+            before=before, after=after, type=EventType.STEP_RETRIED, actor=actor, step_id=before.current_step_id
+        )
+
+    return await _act(workspace_id, recipient_id, None, expected_version, decide)
+
+
+async def _act(
+    workspace_id: UUID,
+    recipient_id: UUID,
+    action: Action | None,
+    expected_version: int | None,
+    decide: Decide,
+    afterwards: Callable[[Tx, Recipient, Plan], Awaitable[None]] | None = None,
+) -> Acted:
+    async def work(t: Tx) -> Acted:
+        for _ in range(_ROUNDS):
+            before = (await read(t, [recipient_id])).get(recipient_id)
+            if before is None:
+                raise NotFound("recipient", field=["id"])
+            plan = await load_plan(t, before.sequence_id)
+            guard(before, plan, action, expected_version)
+            if await write(t, [await decide(t, before, plan)]):
+                if afterwards is not None:
+                    await afterwards(t, before, plan)
+                return Acted(recipient_id, await _in_flight(t, recipient_id))
+        raise NotFound("recipient", field=["id"])
+
+    return await tx(workspace_id, work)
+
+
+def guard(before: Recipient, plan: Plan, action: Action | None, expected_version: int | None) -> None:
+    """Refuse what the lifecycle table does not allow. The field `availableActions` reads the same table.
+
+    Raises:
+        VersionMismatch, ActionNotAvailable
+    """
+    if expected_version is not None and expected_version != before.version:
+        available = available_actions(before.status, sequence_paused=plan.paused)
+        raise VersionMismatch(expected_version, before.version, before.status, available)
+    if action is not None:
+        reason = unavailable_reason(action, before.status, sequence_paused=plan.paused)
+        if reason is not None:
+            raise _not_available(before, plan, reason)
+
+
+def _not_available(before: Recipient, plan: Plan, reason: str) -> ActionNotAvailable:
+    return ActionNotAvailable(reason, before.status, available_actions(before.status, sequence_paused=plan.paused))
+
+
+async def _retryable(t: Tx, error_id: UUID) -> bool:
+    code = await t.fetchval(
+        "SELECT code FROM step_errors WHERE workspace_id = $1 AND id = $2", t.workspace_id, error_id
+    )
+    actions = available_error_actions(StepErrorCode(code), open=True, recipient_ended=False)
+    return StepErrorAction.RETRY in actions
+
+
+async def _in_flight(t: Tx, recipient_id: UUID, step_id: UUID | None = None) -> int:
+    count: int = await t.fetchval(
+        """
+        SELECT count(*) FROM messages
+        WHERE workspace_id = $1 AND recipient_id = $2 AND state = 'HANDING_OVER' AND ($3::uuid IS NULL OR step_id = $3)
+        """,
+        t.workspace_id,
+        recipient_id,
+        step_id,
+    )
+    return count
+
+
+async def _save_content(t: Tx, before: Recipient, plan: Plan, step_id: UUID, content: NewContent | None) -> None:
+    step = plan.step(step_id)
+    if step is None or step.removed:
+        raise NotFound("step", field=["stepId"])
+    own = await t.fetchrow(
+        "SELECT * FROM recipient_steps WHERE workspace_id = $1 AND recipient_id = $2 AND step_id = $3",
+        t.workspace_id,
+        before.id,
+        step_id,
+    )
+    if own is not None and own["outcome"] is not None:
+        raise _not_available(before, plan, "This step has been carried out or skipped already.")
+    if content is None:
+        if own is None or own["edited_at"] is None:
+            raise Invalid("This step's text is the sequence's own already; there is nothing to reset.", field=["reset"])
+        values: tuple[str | None, ...] = (None, None, None, None)
+    else:
+        _check_content(step.kind, content)
+        values = tuple(
+            new if new is not None else (own[name] if own else None)
+            for name, new in (
+                ("subject", content.subject),
+                ("body", content.body),
+                ("task_title", content.task_title),
+                ("task_notes", content.task_notes),
+            )
+        )
+        if own is not None and values == (own["subject"], own["body"], own["task_title"], own["task_notes"]):
+            raise Invalid("This text is saved already; nothing was changed.", field=["body"])
+    await t.execute(
+        """
+        INSERT INTO recipient_steps (workspace_id, recipient_id, step_id, subject, body, task_title, task_notes, edited_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN $9::timestamptz END)
+        ON CONFLICT (recipient_id, step_id) DO UPDATE SET subject = excluded.subject, body = excluded.body,
+            task_title = excluded.task_title, task_notes = excluded.task_notes, edited_at = excluded.edited_at
+        """,
+        t.workspace_id,
+        before.id,
+        step_id,
+        *values,
+        content is not None,
+        t.now,
+    )
+
+
+def _check_content(kind: StepKind, content: NewContent) -> None:
+    is_task = kind is StepKind.TASK
+    given = {"subject": content.subject, "body": content.body}
+    tasks = {"taskTitle": content.task_title, "taskNotes": content.task_notes}
+    for name, value in (given if is_task else tasks).items():
+        if value is not None:
+            raise Invalid(f"A {'task' if is_task else 'message'} has no {name}.", field=[name])
+    if all(value is None for value in (given | tasks).values()):
+        raise Invalid("Give a new text, or reset to the sequence's own.", field=["taskTitle" if is_task else "body"])
+    for name, value in (given | tasks).items():
+        if value is not None:
+            try:
+                check_template(value)
+            except TemplateInvalid as problem:
+                raise Invalid(str(problem), field=[name]) from None

@@ -1,0 +1,323 @@
+"""Taking up due emails: the claim and the second mark.
+
+A claim is the insert of the outgoing Message, unique for recipient, step and run; there is no second table of
+attempts and no lease on recipients. The claim walks the mailboxes whose turn has come, takes the turn, the gap and
+the daily limit there, and then laterally the next due recipients of each: a blocked mailbox with 200,000 waiting
+costs nothing.
+
+Two marks. CLAIMED is committed before anything; HANDING_OVER immediately before DATA, and is refused when the
+recipient moved or anything forbids sending. Dead before the second mark: provably unsent, claimed anew. Dead after
+it: DELIVERY_UNCONFIRMED. Never a second copy.
+
+Leases, turns and limits are machine time; when a step is due is business time.
+
+Source: architecture.md "The flow of one step"; reliability.md 2.1, 2.2, 2.15.
+"""
+
+import base64
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from domain.database import Tx, fetch, tx
+from domain.rules.ids import new_id
+from domain.suppression import IN_FORCE
+
+BURST: Final = 10  # messages a mailbox without a gap may have claimed at once
+LEASE: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """How to reach a mailbox's SMTP server. The password is still sealed."""
+
+    mailbox_id: UUID
+    address: str
+    display_name: str | None
+    host: str
+    port: int
+    security: str
+    username: str | None
+    sealed_password: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One message to be handed over, with all that is needed to render it."""
+
+    message_id: UUID
+    token: int
+    tries: int
+    workspace_id: UUID
+    recipient_id: UUID
+    recipient_version: int
+    sequence_id: UUID
+    step_id: UUID
+    step_run: int
+    rfc_message_id: str
+    now: datetime  # business time of the claim: the Date of the mail
+    account: Account
+    subject: str | None
+    body: str | None
+    send_as_reply: bool
+    contact: Mapping[str, Any]
+    thread: Sequence[Mapping[str, Any]]  # what was sent to this recipient before, oldest first
+
+
+_CLAIM = """
+    WITH turn AS (
+        SELECT m.id AS mailbox_id, m.address, m.minimum_gap_seconds, b.left_today, b.oldest, d.*
+        FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id
+        CROSS JOIN LATERAL (
+            SELECT m.daily_limit - count(*) AS left_today, min(x.marked_at) AS oldest
+            FROM messages x
+            WHERE x.mailbox_id = m.id AND x.marked_at > now() - interval '24 hours'
+        ) b
+        CROSS JOIN LATERAL (
+            SELECT r.id AS recipient_id, r.workspace_id, r.version, r.sequence_id, r.contact_id, r.current_step_id,
+                r.step_run
+            FROM recipients r JOIN sequences s ON s.id = r.sequence_id
+            JOIN contacts c ON c.id = r.contact_id
+            LEFT JOIN messages x ON x.recipient_id = r.id AND x.step_id = r.current_step_id AND x.step_run = r.step_run
+            WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL'
+                AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
+                AND s.status = 'ACTIVE' AND s.workspace_id = m.workspace_id
+                AND (c.out_of_office_until IS NULL
+                    OR c.out_of_office_until <= now() + make_interval(secs => w.clock_offset_seconds))
+                AND (x.id IS NULL OR x.state IN ('DROPPED', 'DEFERRED')
+                    OR (x.state = 'CLAIMED' AND x.lease_until < now()))
+            ORDER BY r.due_at, r.id
+            LIMIT greatest(0, least(b.left_today, CASE WHEN m.minimum_gap_seconds = 0 THEN $2 ELSE 1 END))
+        ) d
+        WHERE m.state = 'CONNECTED' AND m.next_send_at <= now()
+        LIMIT $1
+        FOR NO KEY UPDATE OF m SKIP LOCKED
+    ), numbered AS (
+        SELECT *, row_number() OVER () AS n FROM turn
+    ), taken AS (
+        INSERT INTO messages (id, workspace_id, recipient_id, sequence_id, contact_id, mailbox_id, step_id, step_run,
+            direction, channel, state, rfc_message_id, "references", token, tries, first_tried_at, lease_until, created_at)
+        SELECT ($3::uuid[])[n], workspace_id, recipient_id, sequence_id, contact_id, mailbox_id, current_step_id,
+            step_run, 'OUTGOING', 'EMAIL', 'CLAIMED', '<' || ($4::text[])[n] || '@' || split_part(address, '@', 2) || '>',
+            '[]', 1, 1, now(), now() + $5::interval, now()
+        FROM numbered
+        ON CONFLICT (recipient_id, step_id, step_run) DO UPDATE
+        SET state = 'CLAIMED', token = messages.token + 1, mailbox_id = excluded.mailbox_id,
+            tries = messages.tries + (messages.state = 'DEFERRED')::int, lease_until = excluded.lease_until
+        WHERE messages.state IN ('DROPPED', 'DEFERRED')
+            OR (messages.state = 'CLAIMED' AND messages.lease_until < now())
+        RETURNING id, mailbox_id
+    ), moved AS (
+        UPDATE mailboxes m SET
+            next_send_at = CASE WHEN t.claimed >= t.left_today
+                THEN greatest(now() + make_interval(secs => m.minimum_gap_seconds),
+                    coalesce(t.oldest, now()) + interval '24 hours')
+                ELSE now() + make_interval(secs => m.minimum_gap_seconds * (1 + 0.25 * random())) END,
+            held_back_by = CASE WHEN t.claimed >= t.left_today THEN 'DAILY_LIMIT'
+                WHEN m.minimum_gap_seconds > 0 THEN 'MINIMUM_GAP' END
+        FROM (SELECT n.mailbox_id, min(n.left_today) AS left_today, min(n.oldest) AS oldest,
+                (SELECT count(*) FROM taken k WHERE k.mailbox_id = n.mailbox_id) AS claimed
+            FROM numbered n GROUP BY n.mailbox_id) t
+        WHERE m.id = t.mailbox_id AND t.claimed > 0
+    )
+    SELECT id FROM taken
+"""
+
+_LOAD = """
+    SELECT x.id AS message_id, x.token, x.tries, x.workspace_id, x.recipient_id, r.version, x.sequence_id, x.step_id,
+        x.step_run, x.rfc_message_id, now() + make_interval(secs => w.clock_offset_seconds) AS now,
+        m.id AS mailbox_id, m.address, m.display_name, m.smtp_host, m.smtp_port, m.smtp_security, m.smtp_username,
+        m.smtp_password, coalesce(o.subject, t.subject) AS subject, coalesce(o.body, t.body) AS body, t.send_as_reply,
+        c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields,
+        (SELECT coalesce(json_agg(json_build_object('id', p.rfc_message_id, 'subject', p.subject) ORDER BY p.at, p.id), '[]')
+            FROM messages p WHERE t.send_as_reply AND p.workspace_id = x.workspace_id AND p.recipient_id = x.recipient_id
+                AND p.direction = 'OUTGOING' AND p.state = 'SENT')::text AS thread
+    FROM messages x
+    JOIN recipients r ON r.id = x.recipient_id AND r.workspace_id = x.workspace_id
+    JOIN workspaces w ON w.id = x.workspace_id
+    JOIN contacts c ON c.id = x.contact_id AND c.workspace_id = x.workspace_id
+    JOIN mailboxes m ON m.id = x.mailbox_id AND m.workspace_id = x.workspace_id
+    JOIN steps t ON t.id = x.step_id AND t.workspace_id = x.workspace_id
+    LEFT JOIN recipient_steps o ON o.recipient_id = x.recipient_id AND o.step_id = x.step_id
+        AND o.workspace_id = x.workspace_id
+    WHERE x.id = ANY($1::uuid[]) AND x.state = 'CLAIMED'
+    ORDER BY x.id
+"""
+
+
+async def claim(free_slots: int, message_id_key: bytes, *, lease: timedelta = LEASE) -> list[Claim]:
+    """Claim up to `free_slots` due emails of all workspaces, over as many mailboxes as possible; [] when none is due.
+
+    The claims are committed when this returns: whoever dies with them leaves nothing that was sent.
+    """
+    ids = [new_id() for _ in range(free_slots)]
+    local_parts = [_local_part(message_id_key, message_id) for message_id in ids]
+
+    async def work(t: Tx) -> list[UUID]:
+        rows = await t.fetch(_CLAIM, free_slots, BURST, ids, local_parts, lease)
+        return [row["id"] for row in rows]
+
+    claimed = await tx(None, work, rings=False)
+    return await load(claimed) if claimed else []
+
+
+def _local_part(key: bytes, message_id: UUID) -> str:
+    """Return the left side of the Message-ID: unguessable, and the same whenever it is made for this message."""
+    return base64.b32encode(hmac.digest(key, message_id.bytes, "sha256")).decode()[:26].lower()
+
+
+async def load(message_ids: Sequence[UUID]) -> list[Claim]:
+    """Return the claims of these messages as they are now."""
+    return [_to_claim(row) for row in await fetch(_LOAD, list(message_ids))]
+
+
+def _to_claim(row: asyncpg.Record) -> Claim:
+    return Claim(
+        message_id=row["message_id"],
+        token=row["token"],
+        tries=row["tries"],
+        workspace_id=row["workspace_id"],
+        recipient_id=row["recipient_id"],
+        recipient_version=row["version"],
+        sequence_id=row["sequence_id"],
+        step_id=row["step_id"],
+        step_run=row["step_run"],
+        rfc_message_id=row["rfc_message_id"],
+        now=row["now"],
+        account=Account(
+            mailbox_id=row["mailbox_id"],
+            address=row["address"],
+            display_name=row["display_name"],
+            host=row["smtp_host"],
+            port=row["smtp_port"],
+            security=row["smtp_security"],
+            username=row["smtp_username"],
+            sealed_password=row["smtp_password"],
+        ),
+        subject=row["subject"],
+        body=row["body"],
+        send_as_reply=row["send_as_reply"],
+        contact={name: row[name] for name in ("first_name", "last_name", "email", "phone", "company", "time_zone")}
+        | {"fields": orjson.loads(row["custom_fields"])},
+        thread=orjson.loads(row["thread"]),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A rendered message about to be handed over."""
+
+    claim: Claim
+    to_address: str
+    subject: str
+    text: str
+    html: str
+    in_reply_to: str | None
+    references: Sequence[str]
+
+
+_MARK = f"""
+    WITH u AS (
+        SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::text[]) AS u (id, token, version, to_address, subject, text, html, in_reply_to, refs)
+    ), allowed AS (
+        SELECT x.id
+        FROM u JOIN messages x ON x.id = u.id
+        JOIN recipients r ON r.id = x.recipient_id AND r.workspace_id = x.workspace_id
+        JOIN sequences q ON q.id = r.sequence_id
+        JOIN mailboxes m ON m.id = x.mailbox_id
+        JOIN contacts c ON c.id = r.contact_id
+        WHERE x.state = 'CLAIMED' AND x.token = u.token AND x.lease_until > now() AND r.version = u.version
+            AND r.current_step_id = x.step_id AND r.step_run = x.step_run
+            AND r.due_at IS NOT NULL AND q.status = 'ACTIVE' AND m.state = 'CONNECTED' AND NOT {IN_FORCE}
+        ORDER BY r.id
+        FOR NO KEY UPDATE OF x FOR SHARE OF r, q FOR KEY SHARE OF m
+    )
+    UPDATE messages x SET state = 'HANDING_OVER', marked_at = now(), lease_until = now() + $10::interval,
+        from_address = m.address, to_address = u.to_address, subject = u.subject, text = u.text, html = u.html,
+        in_reply_to = u.in_reply_to, "references" = u.refs::jsonb
+    FROM u JOIN allowed USING (id), mailboxes m
+    WHERE x.id = u.id AND m.id = x.mailbox_id
+    RETURNING x.id
+"""
+
+
+async def mark(marks: Sequence[Mark], *, lease: timedelta = LEASE) -> set[UUID]:
+    """Set the second mark on those messages that may go out right now, and return their ids.
+
+    A missing id means: do not send. Its recipient moved, or its sequence, mailbox or a suppression forbids it, or the
+    claim is not this worker's any more. The mark and a pause, stop or opt-out exclude each other by row locks: after
+    one of those has answered, no mark is committed.
+    """
+
+    async def work(t: Tx) -> set[UUID]:
+        rows = await t.fetch(
+            _MARK,
+            [m.claim.message_id for m in marks],
+            [m.claim.token for m in marks],
+            [m.claim.recipient_version for m in marks],
+            [m.to_address for m in marks],
+            [m.subject for m in marks],
+            [m.text for m in marks],
+            [m.html for m in marks],
+            [m.in_reply_to for m in marks],
+            [orjson.dumps(list(m.references)).decode() for m in marks],
+            lease,
+        )
+        return {row["id"] for row in rows}
+
+    return await tx(None, work, rings=False)
+
+
+async def release(claims: Sequence[Claim]) -> None:
+    """Give claims back unsent; they are claimed anew when their recipient is still due."""
+    if claims:
+        await fetch(
+            """
+            WITH freed AS (
+                UPDATE messages x SET state = 'DROPPED', lease_until = NULL
+                FROM unnest($1::uuid[], $2::int[]) AS u (id, token)
+                WHERE x.id = u.id AND x.token = u.token AND x.state = 'CLAIMED' RETURNING x.id
+            ) SELECT id FROM freed
+            """,
+            [claim.message_id for claim in claims],
+            [claim.token for claim in claims],
+        )
+
+
+async def renew(held: Sequence[tuple[UUID, int]], *, lease: timedelta = LEASE) -> set[UUID]:
+    """Lengthen the leases of (message, token) pairs; return the messages that are still this worker's."""
+    rows = await fetch(
+        """
+        WITH kept AS (
+            UPDATE messages x SET lease_until = now() + $3::interval
+            FROM unnest($1::uuid[], $2::int[]) AS u (id, token)
+            WHERE x.id = u.id AND x.token = u.token AND x.state IN ('CLAIMED', 'HANDING_OVER') AND x.lease_until > now()
+            RETURNING x.id
+        ) SELECT id FROM kept
+        """,
+        [message_id for message_id, _ in held],
+        [token for _, token in held],
+        lease,
+    )
+    return {row["id"] for row in rows}
+
+
+async def drop_abandoned() -> int:
+    """Free the claims whose worker died before the second mark; return how many. Nothing of them was sent."""
+    rows = await fetch(
+        """
+        WITH freed AS (
+            UPDATE messages SET state = 'DROPPED', lease_until = NULL
+            WHERE state = 'CLAIMED' AND lease_until < now() - interval '1 second' RETURNING id
+        ) SELECT count(*) AS freed FROM freed
+        """
+    )
+    freed: int = rows[0]["freed"]
+    return freed

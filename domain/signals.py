@@ -1,0 +1,150 @@
+"""What the world does to a recipient: replies, bounces, opt-outs, complaints, late facts. Never refused.
+
+What each signal does to each status stands in one table, `lifecycle.SIGNALS`; this module applies it, together with
+what it means for the person: a reply ends every sequence of the contact that stops on reply, an opt-out binds the
+person in the whole workspace, in the same transaction.
+
+Source: product.md section 2 "What the world does to a recipient", section 5.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from domain.database import Tx, tx
+from domain.plans import SequenceSettings, load_plans
+from domain.refusals import NotFound
+from domain.rules import recipient as rules
+from domain.rules.actor import Actor
+from domain.rules.event_types import EventType
+from domain.rules.ids import new_id
+from domain.rules.lifecycle import Effect, Signal, effect_of
+from domain.rules.recipient import Plan, Recipient
+from domain.suppression import suppress
+from domain.writing import Change, NewError, read, write
+
+_OPTS_OUT = {Signal.OPT_OUT: "UNSUBSCRIBED", Signal.COMPLAINT: "COMPLAINED"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One signal about one recipient."""
+
+    signal: Signal
+    recipient_id: UUID
+    actor: Actor
+    message_id: UUID | None = None  # the message it is about, or that brought it
+    step_id: UUID | None = None
+    code: str = "MAILBOX_FULL"  # why a delivery failed: a step error code
+    detail: str | None = None
+
+
+async def apply(workspace_id: UUID, fact: Fact) -> set[UUID]:
+    """Apply a signal and return the recipients that changed by it, the named one or others of the same contact.
+
+    A signal about a deleted recipient is taken in without an error and binds the person all the same.
+
+    Raises:
+        NotFound: there never was such a recipient in this workspace.
+    """
+
+    async def work(t: Tx) -> set[UUID]:
+        named = (await read(t, [fact.recipient_id], deleted=True)).get(fact.recipient_id)
+        if named is None:
+            raise NotFound("recipient", field=["id"])
+        await _bind_person(t, fact, named)
+        changed: set[UUID] = set()
+        waiting = await _concerned(t, fact, named)
+        while waiting:
+            rows = await read(t, waiting)
+            plans = await load_plans(t, [row.sequence_id for row in rows.values()])
+            stops = await _stopping_on_reply(t, list(plans))
+            changes = []
+            for before in rows.values():
+                change = _decide(t, fact, before, plans[before.sequence_id], before.sequence_id in stops)
+                if change is not None:
+                    changes.append(change)
+            written = await write(t, changes)
+            changed |= written
+            waiting = [change.before.id for change in changes if change.before.id not in written]
+        return changed
+
+    return await tx(workspace_id, work)
+
+
+async def _bind_person(t: Tx, fact: Fact, named: Recipient) -> None:
+    if fact.signal in _OPTS_OUT:
+        key = await t.fetchval(
+            "SELECT email_key FROM contacts WHERE workspace_id = $1 AND id = $2", t.workspace_id, named.contact_id
+        )
+        await suppress(t, named.contact_id, key, _OPTS_OUT[fact.signal], named.id, fact.message_id)
+    elif fact.signal is Signal.HARD_BOUNCE:
+        await t.execute(
+            "UPDATE contacts SET email_bounced_at = $3 WHERE workspace_id = $1 AND id = $2",
+            t.workspace_id,
+            named.contact_id,
+            t.now,
+        )
+
+
+async def _concerned(t: Tx, fact: Fact, named: Recipient) -> list[UUID]:
+    """Return the recipients to look at: the named one, and the person's others where the signal is about the person."""
+    if fact.signal is not Signal.HUMAN_REPLY and fact.signal not in _OPTS_OUT:
+        return [named.id]
+    rows = await t.fetch(
+        "SELECT id FROM recipients WHERE workspace_id = $1 AND contact_id = $2 AND deleted_at IS NULL "
+        "AND (id = $3 OR end_reason IS NULL) ORDER BY id",
+        t.workspace_id,
+        named.contact_id,
+        named.id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def _stopping_on_reply(t: Tx, sequence_ids: Sequence[UUID]) -> set[UUID]:
+    rows = await t.fetch(
+        "SELECT id, settings FROM sequences WHERE workspace_id = $1 AND id = ANY($2::uuid[])",
+        t.workspace_id,
+        sequence_ids,
+    )
+    return {row["id"] for row in rows if SequenceSettings.from_json(row["settings"]).stop_on_reply}
+
+
+def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bool) -> Change | None:
+    """Return what the signal makes of one recipient; None when it shows nothing new."""
+    signal = fact.signal
+    if before.id != fact.recipient_id and signal in _OPTS_OUT:
+        signal = Signal.SUPPRESSION_ELSEWHERE
+    effect = effect_of(signal, before.status)
+    if effect is Effect.END_REPLIED and not stops_on_reply:
+        effect = Effect.NOTE_REPLY
+    error = None
+    kind = EventType.STATUS_CHANGED
+    done = None
+    if effect.end_reason is not None:
+        after = rules.end(before, plan, effect.end_reason, t.now)
+    elif effect is Effect.NOTE_REPLY:
+        after, kind = replace(before, replied_at=before.replied_at or t.now), EventType.MESSAGE_RECORDED
+    elif effect is Effect.OPEN_ERROR:
+        if before.error_id is not None:
+            return None
+        error = NewError(id=new_id(), code=fact.code, detail=fact.detail, message_id=fact.message_id)
+        after, kind = rules.fail(before, plan, error.id, t.now, step_id=fact.step_id), EventType.STEP_FAILED
+    elif effect is Effect.CARRY_OUT:
+        here = before.current_step_id is not None and fact.step_id in (None, before.current_step_id)
+        if not here:
+            return None
+        contacted = replace(before, contacted_at=before.contacted_at or t.now)
+        after, kind, done = rules.leave_step(contacted, plan, t.now, t.now), EventType.STEP_CARRIED_OUT, "CARRIED_OUT"
+    else:
+        return None
+    return Change(
+        before=before,
+        after=after,
+        type=kind,
+        actor=fact.actor,
+        step_id=fact.step_id or before.current_step_id if done or error else None,
+        message_id=fact.message_id,
+        opens=error,
+        done=done,
+    )
