@@ -263,6 +263,26 @@ def try_again(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     return settle(again, plan, now)
 
 
+def try_later(recipient: Recipient, plan: Plan, retry_at: datetime, now: datetime) -> Recipient:
+    """The other side said "not now": the step comes due again at `retry_at`, or at the window's next opening after it.
+    While it is held, after the resume and not before `retry_at`."""
+    return settle(replace(recipient, retry_at=retry_at), plan, now)
+
+
+def wait_for_window(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
+    """Move a step that came due, but whose window has shut since (a backlog, a limit, an outage), to the next opening.
+
+    It comes back unchanged when the window is open, and without a due time when that never opens.
+    """
+    step = plan.step(recipient.current_step_id)
+    if step is None or recipient.due_at is None or recipient.due_at > now:
+        return recipient
+    opens_at = opening(now, step, recipient, plan)
+    if opens_at == now:
+        return recipient
+    return replace(recipient, due_at=opens_at, due_kind=step.kind if opens_at else None)
+
+
 def put_before_person(recipient: Recipient, plan: Plan, pending_id: UUID, now: datetime) -> Recipient:
     return settle(replace(recipient, pending_id=pending_id, begun=True), plan, now)
 

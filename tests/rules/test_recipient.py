@@ -302,8 +302,29 @@ def test_automated_steps_move_into_the_window_and_manual_ones_come_due_when_the_
 
 def test_a_second_try_keeps_to_the_window_too() -> None:
     sequence = windowed(StepKind.AUTOMATED_EMAIL)
-    refused = replace(enrolled(sequence), retry_at=NOW + 10 * HOUR)
-    assert rules.settle(refused, sequence, NOW + 9 * HOUR).due_at == NOW + 23 * HOUR
+    due = enrolled(sequence, NOW - 2 * HOUR)  # at 16:00
+    assert rules.try_later(due, sequence, NOW + 6 * HOUR + MINUTE, NOW + 6 * HOUR).due_at == NOW + 6 * HOUR + MINUTE
+    assert rules.try_later(due, sequence, NOW + 10 * HOUR, NOW + 6 * HOUR).due_at == NOW + 23 * HOUR
+
+
+def test_a_second_try_of_a_paused_recipient_waits_for_the_resume() -> None:
+    sequence = windowed(StepKind.AUTOMATED_EMAIL)
+    paused = rules.pause(enrolled(sequence, NOW - 8 * HOUR), sequence, NOW)
+    later = rules.try_later(paused, sequence, NOW + 2 * HOUR, NOW)
+    assert (later.status, later.due_at) == (Status.PAUSED, None)
+    assert rules.resume(later, sequence, NOW + HOUR).due_at == NOW + 2 * HOUR
+    assert rules.resume(later, sequence, NOW + 3 * HOUR).due_at == NOW + 3 * HOUR
+
+
+def test_a_step_that_is_still_waiting_when_its_window_shuts_moves_to_the_next_opening() -> None:
+    sequence = windowed(StepKind.AUTOMATED_EMAIL)
+    due = enrolled(sequence, NOW - 2 * HOUR)  # at 16:00
+    assert rules.wait_for_window(due, sequence, NOW) == due  # not due yet
+    assert rules.wait_for_window(due, sequence, NOW + 6 * HOUR + MINUTE) == due
+    moved = rules.wait_for_window(due, sequence, NOW + 7 * HOUR)
+    assert (moved.due_at, moved.due_kind) == (NOW + 23 * HOUR, StepKind.AUTOMATED_EMAIL)
+    by_hand = enrolled(windowed(StepKind.TASK), NOW - 2 * HOUR)
+    assert rules.wait_for_window(by_hand, windowed(StepKind.TASK), NOW + 9 * HOUR) == by_hand
 
 
 def test_the_window_is_read_in_the_recipients_zone_where_the_sequence_says_so() -> None:
