@@ -215,6 +215,15 @@ async def state(workspace_id: UUID) -> Head:
     return Head(rows[0]["epoch"], rows[0]["last_seq"], rows[0]["first_seq"]) if rows else Head("", 0, 1)
 
 
+async def heads(workspace_ids: Sequence[UUID]) -> dict[UUID, Head]:
+    """Return where the feeds of these workspaces stand, in one statement."""
+    rows = await fetch(
+        "SELECT workspace_id, epoch, last_seq, first_seq FROM feeds WHERE workspace_id = ANY($1::uuid[])",
+        list(workspace_ids),
+    )
+    return {row["workspace_id"]: Head(row["epoch"], row["last_seq"], row["first_seq"]) for row in rows}
+
+
 async def start_new_epoch() -> int:
     """Give every feed a new epoch, after a restore from a backup: every reader then reads afresh. Return how many."""
     rows = await fetch(
@@ -230,7 +239,7 @@ def _to_event(row: asyncpg.Record) -> Event:
 
 def to_wire(events: Sequence[Event]) -> bytes:
     """Return events of one workspace as one message between processes."""
-    return orjson.dumps([asdict(event) for event in events])
+    return orjson.dumps([asdict(event) for event in events], default=str)  # asyncpg has a UUID class of its own
 
 
 def from_wire(message: bytes) -> list[Event]:

@@ -1,0 +1,46 @@
+"""Endless loops of this process, each round in a task of its own.
+
+A task that spoke to the database when it went away can stay broken for good; a fresh one is not.
+
+Source: architecture.md "Habits".
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+log = logging.getLogger("relance.rounds")
+
+_FIRST_BACKOFF_SECONDS = 0.1
+_LAST_BACKOFF_SECONDS = 2.0
+
+
+async def endlessly(
+    what: str, work: Callable[[], Awaitable[None]], *, pause_seconds: float, most_seconds: float | None = None
+) -> NoReturn:
+    """Do `work` again and again until cancelled, with a pause after each round and a growing one after failures.
+
+    A round longer than `most_seconds` is cancelled and counts as failed. The first failure of a row is logged.
+    """
+
+    async def one_round() -> None:
+        async with asyncio.timeout(most_seconds):
+            await work()
+
+    failures = 0
+    while True:
+        round_ = asyncio.create_task(one_round())
+        try:
+            await round_
+            failures = 0
+            await asyncio.sleep(pause_seconds)
+        except asyncio.CancelledError:
+            round_.cancel()
+            await asyncio.gather(round_, return_exceptions=True)
+            raise
+        except Exception as problem:
+            if not failures:
+                log.warning("%s failed and is tried again: %s: %s", what, type(problem).__name__, problem)
+            failures += 1
+            await asyncio.sleep(min(_FIRST_BACKOFF_SECONDS * 2**failures, _LAST_BACKOFF_SECONDS))
