@@ -9,13 +9,13 @@ Source: RFC 1047 (the gap after the dot), RFC 5321 section 4.5.3.2 (timeouts); p
 
 import asyncio
 import ssl
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import cast
 
 import aiosmtplib
 from aiosmtplib import SMTPException, SMTPResponseException
 
 from domain.rules.smtp_replies import Later, LaterReason, MailboxBroken, Outcome, Refused, Stage, Unknown, classify
+from workers.smtp_account import DEFAULT_TIMEOUTS, SmtpAccount, SmtpTimeouts
 from workers.smtp_wire import (
     AddressNeedsUtf8,
     AddressUnsafe,
@@ -25,32 +25,10 @@ from workers.smtp_wire import (
     wire_form,
 )
 
+__all__ = ["DEFAULT_TIMEOUTS", "SmtpAccount", "SmtpSession", "SmtpTimeouts"]
+
 _QUIT_SECONDS = 5.0
 _LOST = (SMTPException, OSError, TimeoutError)
-
-
-@dataclass(frozen=True, slots=True)
-class SmtpAccount:
-    """Where and as whom a mailbox hands its mails over. `local_hostname` is how we introduce ourselves."""
-
-    host: str
-    port: int
-    security: Literal["NONE", "STARTTLS", "TLS"]
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    local_hostname: str = "localhost"
-
-
-@dataclass(frozen=True, slots=True)
-class SmtpTimeouts:
-    """How long each answer may take. A short wait after the dot would itself create unconfirmed messages."""
-
-    connect_seconds: float = 20.0
-    command_seconds: float = 60.0
-    dot_seconds: float = 600.0
-
-
-DEFAULT_TIMEOUTS = SmtpTimeouts()
 
 
 class SmtpSession:
@@ -143,10 +121,10 @@ class SmtpSession:
         client, self._client = self._client, None
         self._transaction_open = self._recipient_accepted = False
         if client is not None:
-            transport = client.transport
+            if (transport := client.transport) is not None:
+                # close() alone would still send what waits in the buffer; uvloop's are no WriteTransport by type
+                cast(asyncio.WriteTransport, transport).abort()
             client.close()
-            if isinstance(transport, asyncio.WriteTransport):
-                transport.abort()  # close() alone would still send what waits in the buffer
 
     async def _open(self) -> Outcome | None:
         account, timeouts = self.account, self._timeouts
@@ -260,6 +238,7 @@ class SmtpSession:
         except BaseException:
             self.abort()
             raise
+        _heed_cancellation()
         return None if 200 <= reply.code < 300 else classify(stage, reply.code, reply.message)
 
     async def _hand_over(self, payload: bytes) -> Outcome:
@@ -268,6 +247,7 @@ class SmtpSession:
             start = await client.execute_command(b"DATA")
             if not 300 <= start.code < 400:
                 return classify(Stage.DATA, start.code, start.message)
+            _heed_cancellation()
             if client.protocol is None:
                 return Unknown("The connection was lost before the message was written.")
             # The library's own data() has one timeout for both answers and cannot tell which of them refused.
@@ -282,6 +262,13 @@ class SmtpSession:
         if self._client is None:
             raise aiosmtplib.SMTPServerDisconnected("The connection is closed.")
         return self._client
+
+
+def _heed_cancellation() -> None:
+    """Python 3.11's wait_for forgets a cancellation that comes together with the reply."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _failure(stage: Stage, failure: BaseException) -> Outcome:

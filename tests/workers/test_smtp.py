@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+import uvloop
 
 from domain.rules.smtp_replies import Later, LaterReason, MailboxBroken, Outcome, Refused, Sent, Unknown
 from tests.workers.smtp_servers import (
@@ -124,6 +126,41 @@ async def test_a_cancelled_hand_over_cuts_the_connection() -> None:
         with pytest.raises(asyncio.CancelledError):
             await sending
         assert not session.is_open
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_the_rest_of_a_cancelled_message_never_leaves(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    async def scenario() -> None:
+        going_on, received = asyncio.Event(), bytearray()
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 x\r\n")
+            for answer in (b"250 x\r\n", b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n"):
+                await reader.readline()
+                writer.write(answer)
+            await going_on.wait()
+            with contextlib.suppress(ConnectionError):
+                while block := await reader.read(1 << 20):
+                    received.extend(block)
+            writer.close()
+            going_on.clear()
+
+        server = await asyncio.start_server(talk, "127.0.0.1", 0)
+        session = SmtpSession(account(server.sockets[0].getsockname()[1]))
+        assert await session.address(ANN, BOB) is None
+        sending = asyncio.create_task(session.send(b"x" * 76 * 500_000))
+        await asyncio.sleep(0.2)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        going_on.set()
+        async with asyncio.timeout(5):
+            while going_on.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert not received.endswith(b"\r\n.\r\n")
+        server.close()
+
+    run(scenario())
 
 
 async def test_a_refused_recipient_leaves_the_connection_for_the_next_one() -> None:
