@@ -47,7 +47,7 @@ class Ring:
         self.over = False  # the feed was restored: every reader has to read afresh
         self.catching_up: asyncio.Task[None] | None = None
         self._held: deque[tuple[float, Event]] = deque(maxlen=HELD_AT_MOST)
-        self._moved = asyncio.Event()
+        self.signal = asyncio.Event()  # set, and replaced, when something is appended or the ring ends
 
     @property
     def first(self) -> int:
@@ -100,13 +100,9 @@ class Ring:
             raise ResyncRequired(self.cursor)
         return [self._held[index][1] for index in range(start, len(self._held))]
 
-    async def moved(self) -> None:
-        """Wait until something is appended, or the ring has ended."""
-        await self._moved.wait()
-
     def _wake(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
+        self.signal.set()
+        self.signal = asyncio.Event()
 
 
 class Hub:
@@ -160,22 +156,16 @@ class Hub:
         try:
             position = ring.last if after is None else await self._position(workspace_id, ring, after)
             while True:
-                moved = asyncio.ensure_future(ring.moved())
-                try:
-                    events = ring.after(position)
-                    if events is None:
-                        events = await feed.after(
-                            workspace_id,
-                            to_cursor(ring.epoch, position),
-                            limit=min(_READ_AT_ONCE, ring.last - position),
-                        )
-                    if not events:
-                        await moved
-                finally:
-                    moved.cancel()
+                signal = ring.signal  # taken before looking, so that no move is missed
+                events = ring.after(position)
+                if events is None:
+                    missing = min(_READ_AT_ONCE, ring.last - position)
+                    events = await feed.after(workspace_id, to_cursor(ring.epoch, position), limit=missing)
                 if events:
                     position = events[-1].seq
                     yield events
+                else:
+                    await signal.wait()
         finally:
             ring.readers -= 1
             ring.read_at = time.monotonic()
