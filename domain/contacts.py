@@ -159,7 +159,7 @@ def _match(fields: ContactFields, known: Sequence[asyncpg.Record]) -> tuple[dict
         raise ContactAmbiguous("The contact with this address has another external id. Correct one of the two.")
     if found is None and not email and not external_id:
         raise Invalid("Give an email address, an external id or the id of a contact.", field=["email"])
-    before = dict(found) if found else dict.fromkeys(_TEXT_FIELDS) | {"custom_fields": "{}"}
+    before: dict[str, Any] = dict(found) if found else dict.fromkeys(_TEXT_FIELDS) | {"custom_fields": "{}"}
     row = before | dict(fields.values)
     custom = orjson.loads(before["custom_fields"]) | dict(fields.custom or {})
     row["custom_fields"] = orjson.dumps(

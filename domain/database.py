@@ -20,7 +20,6 @@ from uuid import UUID
 
 import asyncpg
 from tortoise import Tortoise
-from tortoise.connection import get_connection
 from tortoise.context import TortoiseContext
 from tortoise.migrations.api.migrate import migrate as apply_migrations
 
@@ -130,7 +129,11 @@ async def database(url: str, *, pool_size: int = 10, application: str = "relance
             "jit": "off",
         },
     }
+    if _open and _open[-1].url == url:  # opened by this process already: tests run a worker beside themselves
+        yield
+        return
     context: TortoiseContext = await Tortoise.init(config=tortoise_config(options), _enable_global_fallback=True)
+    _open.append(_Opened(url, context.connections.get("default")))
     try:
         try:
             await fetch("SELECT 1")
@@ -139,12 +142,22 @@ async def database(url: str, *, pool_size: int = 10, application: str = "relance
         yield
     finally:
         await _bell.stop()
+        _open.pop()
         with contextlib.suppress(Exception):
             await context.close_connections()
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    url: str
+    client: Any
+
+
+_open: list[_Opened] = []
+
+
 def _acquire() -> Any:
-    return get_connection("default").acquire_connection()  # type: ignore[attr-defined]
+    return _open[-1].client.acquire_connection()
 
 
 async def fetch(sql: str, *args: Any) -> list[asyncpg.Record]:
@@ -236,7 +249,7 @@ async def _committed(xid: str) -> bool:
 
 
 def _pause_seconds(attempt: int) -> float:
-    return min(0.01 * 3**attempt, 2.0)
+    return float(min(0.01 * 3**attempt, 2.0))
 
 
 class _Bell:
@@ -273,7 +286,7 @@ _bell = _Bell()
 
 async def listen(url: str, on_ring: Callable[[], None]) -> asyncpg.Connection:
     """Return a direct connection that calls `on_ring` at each ring. Never through a pooler; the caller closes it."""
-    connection = await asyncpg.connect(**credentials(url), timeout=10)
+    connection: asyncpg.Connection = await asyncpg.connect(**credentials(url), timeout=10)
     await connection.add_listener(EVENTS_CHANNEL, lambda *_: on_ring())
     return connection
 

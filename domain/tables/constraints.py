@@ -151,7 +151,9 @@ INDEXES: dict[str, str] = {
 
 def statements() -> list[str]:
     """Return the DDL of all of the above, in an order that can be run."""
-    ddl = [f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({condition})" for name, (table, condition) in CHECKS.items()]
+    ddl = [
+        f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({condition})" for name, (table, condition) in CHECKS.items()
+    ]
     ddl += [f"ALTER TABLE {table} ADD CONSTRAINT {table}_of_workspace UNIQUE (workspace_id, id)" for table in PARENTS]
     ddl += [
         f"ALTER TABLE {table} ADD CONSTRAINT {table}_workspace FOREIGN KEY (workspace_id) REFERENCES workspaces (id)"

@@ -1,0 +1,98 @@
+"""A small world for tests of the engine: a mailbox, a sequence and people in it, made through the verbs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain import enrolment, mailboxes, sequences
+from domain.contacts import ContactFields
+from domain.database import fetch
+from domain.plans import SequenceSettings
+from domain.rules.actor import Actor
+from domain.rules.recipient import StepKind
+from domain.rules.timing import Wait, WaitUnit
+from domain.secrets import Vault
+from domain.sequences import NewStep
+
+NOW = Wait(0, WaitUnit.MINUTES)
+IN_AN_HOUR = Wait(1, WaitUnit.HOURS)
+
+
+def email(
+    subject: str = "Hello {{ first_name }}",
+    body: str = "Dear {{ first_name }},\n\na word about your work.",
+    *,
+    wait: Wait = NOW,
+    send_as_reply: bool = False,
+) -> NewStep:
+    return NewStep(
+        kind=StepKind.AUTOMATED_EMAIL, wait=wait, subject=subject, body=body, send_as_reply=send_as_reply
+    )
+
+
+def task(title: str = "Call", *, wait: Wait = NOW) -> NewStep:
+    return NewStep(kind=StepKind.TASK, wait=wait, task_kind="CALL", task_title=title)
+
+
+@dataclass(frozen=True)
+class World:
+    workspace_id: UUID
+    mailbox_id: UUID
+    sequence_id: UUID
+    step_ids: Sequence[UUID]
+    recipient_ids: Sequence[UUID]
+
+
+async def make_mailbox(workspace_id: UUID, vault: Vault, port: int = 2525, **fields: object) -> UUID:
+    """A mailbox without a gap on a local SMTP server without encryption."""
+    given: dict[str, object] = {
+        "address": "jobs@sender.example",
+        "display_name": "Jo Recruiter",
+        "smtp_host": "127.0.0.1",
+        "smtp_port": port,
+        "smtp_security": "NONE",
+        "minimum_gap_seconds": 0,
+        "daily_limit": 100_000,
+    } | fields
+    return await mailboxes.create(workspace_id, vault, mailboxes.MailboxFields(**given))  # type: ignore[arg-type]
+
+
+async def make_world(
+    workspace_id: UUID,
+    actor: Actor,
+    vault: Vault,
+    *,
+    steps: Sequence[NewStep] = (email(), email(wait=IN_AN_HOUR)),
+    people: int = 1,
+    port: int = 2525,
+    activate: bool = True,
+    settings: SequenceSettings | None = None,
+) -> World:
+    """People p0@people.example … enrolled in an active sequence of these steps."""
+    mailbox_id = await make_mailbox(workspace_id, vault, port)
+    sequence_id = await sequences.create(
+        workspace_id, "Outreach", steps, settings=settings or SequenceSettings(), mailbox_ids=[mailbox_id]
+    )
+    if activate:
+        await sequences.activate(workspace_id, sequence_id)
+    candidates = [
+        enrolment.Candidate(ContactFields(values={"email": f"p{n}@people.example", "first_name": f"Person {n}"}))
+        for n in range(people)
+    ]
+    recipient_ids: list[UUID] = []
+    for start in range(0, people, 500):
+        batch = enrolment.Enrolment(sequence_id=sequence_id, candidates=candidates[start : start + 500])
+        for answer in await enrolment.enroll(workspace_id, actor, batch):
+            assert answer.recipient_id is not None, answer.refusal
+            recipient_ids.append(answer.recipient_id)
+    rows = await fetch("SELECT id FROM steps WHERE sequence_id = $1 ORDER BY position", sequence_id)
+    return World(workspace_id, mailbox_id, sequence_id, [row["id"] for row in rows], recipient_ids)
+
+
+async def statuses(workspace_id: UUID) -> dict[str, int]:
+    """How many recipients of the workspace have each status; deleted ones not counted."""
+    rows = await fetch(
+        "SELECT status, count(*) AS n FROM recipients WHERE workspace_id = $1 AND deleted_at IS NULL GROUP BY status",
+        workspace_id,
+    )
+    return {row["status"]: row["n"] for row in rows}

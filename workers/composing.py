@@ -1,0 +1,89 @@
+"""From a claim to the bytes of a mail: templates filled in, the thread kept, headers and parts composed.
+
+Source: product.md section 3 "Threads", "Templates".
+"""
+
+from dataclasses import dataclass
+
+from domain.delivery import NotSendable
+from domain.rules.content import (
+    ContentEmpty,
+    ContentTooLarge,
+    TemplateInvalid,
+    VariableMissing,
+    contact_variables,
+    render_body,
+    render_subject,
+)
+from domain.rules.mime import HeaderForbidden, OutgoingEmail, compose, reply_subject
+from domain.sending import Claim, Mark
+
+_REFERENCES_AT_MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A composed mail and what the second mark keeps of it."""
+
+    mark: Mark
+    mime: bytes
+
+
+def composed(claim: Claim) -> Letter | NotSendable:
+    """Return the mail of a claim, or why it cannot be made. Pure: the same claim gives the same bytes."""
+    contact = claim.contact
+    if not contact["email"]:
+        return NotSendable("EMAIL_MISSING")
+    variables = contact_variables(
+        **{name: contact[name] for name in ("first_name", "last_name", "email", "phone", "company", "time_zone")},
+        fields=contact["fields"],
+        sender_name=claim.account.display_name,
+        sender_address=claim.account.address,
+    )
+    parents = [sent["id"] for sent in claim.thread if sent["id"]]
+    try:
+        subject = _subject(claim, variables)
+        body = render_body(claim.body or "", variables)
+        mime = compose(
+            OutgoingEmail(
+                message_id=claim.rfc_message_id,
+                sent_at=claim.now,
+                from_name=claim.account.display_name or "",
+                from_address=claim.account.address,
+                to_name=str(variables.get("full_name", "")),
+                to_address=contact["email"],
+                subject=subject,
+                text=body.text,
+                html=body.html,
+                in_reply_to=parents[-1] if parents else None,
+                references=tuple(parents[-_REFERENCES_AT_MOST:]),
+            )
+        )
+    except VariableMissing as problem:
+        return NotSendable("VARIABLE_MISSING", problem.name)
+    except TemplateInvalid as problem:
+        return NotSendable("TEMPLATE_INVALID", problem.reason)
+    except ContentEmpty as problem:
+        return NotSendable("CONTENT_EMPTY", problem.part)
+    except ContentTooLarge as problem:
+        return NotSendable("MESSAGE_TOO_LARGE", str(problem))
+    except HeaderForbidden as problem:
+        return NotSendable("TEMPLATE_INVALID", str(problem))
+    mark = Mark(
+        claim=claim,
+        to_address=contact["email"],
+        subject=subject,
+        text=body.text,
+        html=body.html,
+        in_reply_to=parents[-1] if parents else None,
+        references=parents[-_REFERENCES_AT_MOST:],
+    )
+    return Letter(mark, mime)
+
+
+def _subject(claim: Claim, variables: dict[str, str | dict[str, str]]) -> str:
+    """Return the step's own subject; in a thread without one, that of the thread with "Re:"."""
+    if claim.thread and not (claim.subject or "").strip():
+        return reply_subject(claim.thread[0]["subject"] or "")
+    subject = render_subject(claim.subject or "", variables)
+    return reply_subject(subject) if claim.thread else subject

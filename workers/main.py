@@ -1,0 +1,190 @@
+"""The worker process: the loops that carry steps out, and arq as their ticker.
+
+Woken in this order of speed: the ring of a commit (PostgreSQL NOTIFY), a timer of its own, arq's one-second cron.
+arq holds no truth: its job wakes the loops and returns. Without Redis the worker goes on by ring and timer.
+
+Source: architecture.md "The flow of one step"; stack.md section 1 on arq.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import ssl
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+import asyncpg
+import orjson
+from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.cron import cron
+from arq.typing import WorkerCoroutine
+from arq.worker import Worker
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import RedisError
+
+from domain import delivery, faults, mailboxes, pending, sending, sequences
+from domain.database import database, listen
+from domain.secrets import Vault
+from domain.settings import Settings
+from workers.rounds import Round
+from workers.sender import Sender
+from workers.smtp_pool import SmtpPool
+from workers.telling import Teller
+
+log = logging.getLogger("relance.worker")
+
+QUEUE: Final = "relance:arq"
+_SETTLED_AT_ONCE: Final = 20
+
+
+async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLContext | None = None) -> None:
+    """Work until `stop` is set; then finish what is past its second mark and give the rest back.
+
+    Raises:
+        DatabaseUnreachable: at the start. Later outages are survived.
+    """
+    faults.arm(os.environ.get("RELANCE_FAULTS", ""))
+    lease = timedelta(seconds=settings.lease_seconds)
+    redis = Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+    async with database(settings.database_url, pool_size=settings.database_pool_size, application="relance-worker"):
+        rounds: list[Round] = []
+        sender = Sender(
+            Vault(settings.secret_key),
+            slots=settings.worker_slots,
+            lease=lease,
+            on_free=lambda: send.wake(),
+            pool=SmtpPool(tls_context=tls_context),
+        )
+        teller = Teller(redis)
+        send = Round("send", sender.claim_and_start, every_seconds=1.0)
+        rounds = [
+            send,
+            Round("number", teller.number_and_tell, every_seconds=2.0),
+            Round("pending", _put_pending, every_seconds=1.0),
+            Round("settle", _settle, every_seconds=1.0),
+            Round("unsendable", _fail_unsendable, every_seconds=1.0),
+            Round("leases", sender.renew_leases, every_seconds=settings.lease_seconds / 3),
+            Round("abandoned", _abandoned, every_seconds=min(5.0, settings.lease_seconds / 2)),
+        ]
+
+        def wake() -> None:
+            for each in rounds[:5]:
+                each.wake()
+
+        tasks = [asyncio.create_task(each.run(stop), name=f"loop-{each.name}") for each in rounds]
+        tasks.append(asyncio.create_task(_listen(settings.database_url, wake, stop), name="ring"))
+        tasks.append(asyncio.create_task(_tick(settings.redis_url, wake, stop), name="arq"))
+        log.info("the worker is ready")
+        try:
+            await stop.wait()
+        finally:
+            await sender.stop()
+            _, late = await asyncio.wait(tasks, timeout=3)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await redis.aclose()
+
+
+async def _put_pending() -> bool:
+    return await pending.put_due_before_people() > 0
+
+
+async def _fail_unsendable() -> bool:
+    return await mailboxes.fail_due_without_mailbox() > 0
+
+
+async def _abandoned() -> bool:
+    await sending.drop_abandoned()
+    return await delivery.give_up_lost_hand_overs() > 0
+
+
+async def _settle() -> bool:
+    more = False
+    for workspace_id, sequence_id in (await sequences.unsettled())[:_SETTLED_AT_ONCE]:
+        more = await sequences.settle_batch(workspace_id, sequence_id) > 0 or more
+    return more
+
+
+async def _listen(url: str, wake: Callable[[], None], stop: asyncio.Event) -> None:
+    """Keep a direct connection that hears the ring; open it anew when it breaks."""
+    while not stop.is_set():
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            connection = await listen(url, wake)
+            try:
+                wake()  # whatever was rung while nobody listened
+                while not connection.is_closed() and not stop.is_set():
+                    await asyncio.sleep(0.5)
+            finally:
+                await connection.close(timeout=2)
+        await asyncio.sleep(0.5)
+
+
+async def _tick(url: str, wake: Callable[[], None], stop: asyncio.Event) -> None:
+    """Keep an arq worker whose only job wakes the loops; start it anew when Redis was away for longer than its patience."""
+
+    async def tick(ctx: dict[Any, Any], *_: Any, **__: Any) -> None:
+        wake()
+
+    pause_seconds = 1.0
+    while not stop.is_set():
+        pool: ArqRedis | None = None
+        try:
+            pool = await create_pool(_redis_settings(url))
+            await _run_arq(_arq_worker(pool, tick), stop)
+        except (RedisError, OSError) as problem:
+            log.warning("arq stopped (%s) and is started again", type(problem).__name__)
+        finally:
+            if pool is not None:
+                with contextlib.suppress(RedisError, OSError):
+                    await pool.aclose(close_connection_pool=True)
+        if not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause_seconds)
+            pause_seconds = min(pause_seconds * 2, 10.0)
+
+
+async def _run_arq(worker: Worker, stop: asyncio.Event) -> None:
+    """Run arq until it ends by itself, with whatever Redis threw, or until `stop` is set."""
+    running = asyncio.create_task(worker.async_run(), name="arq-worker")
+    stopping = asyncio.create_task(stop.wait(), name="arq-stop")
+    try:
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        running.cancel()
+        ended, *_ = await asyncio.gather(running, *worker.tasks.values(), stopping, return_exceptions=True)
+    if isinstance(ended, Exception):
+        raise ended
+
+
+def _redis_settings(url: str) -> RedisSettings:
+    found = RedisSettings.from_dsn(url)
+    found.retry_on_timeout = True
+    found.retry_on_error = [RedisError, OSError]
+    found.retry = Retry(ExponentialBackoff(cap=1, base=0.1), 20)
+    return found
+
+
+def _arq_worker(pool: ArqRedis, tick: WorkerCoroutine) -> Worker:
+    return Worker(
+        functions=[],
+        cron_jobs=[
+            cron(tick, name="tick", second=set(range(60)), microsecond=0, timeout=5, keep_result=0, max_tries=1)
+        ],
+        redis_pool=pool,
+        queue_name=QUEUE,
+        handle_signals=False,
+        max_jobs=10,
+        poll_delay=0.1,
+        job_timeout=10,
+        keep_result=0,
+        log_results=False,
+        health_check_interval=10,
+        job_serializer=orjson.dumps,
+        job_deserializer=orjson.loads,
+    )

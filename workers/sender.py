@@ -1,0 +1,169 @@
+"""Handing claimed messages over to mail servers: slots, both marks, the outcome, the leases.
+
+A job of arq never sends: it wakes this supervisor, which claims at most its free slots and carries each message in a
+task of its own. Nothing cancels such a task in the middle of DATA; on shutdown what is past the second mark is
+finished and the rest is given back.
+
+Source: architecture.md "The flow of one step"; reliability.md 2.1, 2.6.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from domain import delivery, sending
+from domain.delivery import NotSendable, Result
+from domain.faults import point
+from domain.rules.outcomes import MailboxBroken, Outcome, Unknown
+from domain.secrets import SecretUnreadable, Vault
+from domain.sending import Account, Claim, Mark
+from workers.batching import Batching
+from workers.composing import Letter, composed
+from workers.smtp import SmtpAccount, SmtpSession
+from workers.smtp_pool import SmtpPool
+
+log = logging.getLogger("relance.sender")
+
+
+class Sender:
+    """Carries at most `slots` messages at once. One for each worker process."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        *,
+        slots: int,
+        lease: timedelta,
+        on_free: Callable[[], None] = lambda: None,
+        pool: SmtpPool | None = None,
+    ) -> None:
+        self._vault = vault
+        self._slots = slots
+        self._lease = lease
+        self._on_free = on_free  # called when a slot became free
+        self._pool = pool or SmtpPool()
+        self._tasks: dict[asyncio.Task[None], Claim] = {}
+        self._mark = Batching(self._mark_all)
+        self._record = Batching(self._record_all)
+        self._stopping = False
+
+    async def claim_and_start(self) -> bool:
+        """Claim as many due messages as there are free slots and start them; return whether more may be due at once.
+
+        Returns in well under a second; the messages go on by themselves.
+        """
+        free = self._slots - len(self._tasks)
+        if self._stopping or free <= 0:
+            return False
+        claims = await sending.claim(free, self._vault.message_id_key, lease=self._lease)
+        await point("after_claim")
+        for claim in claims:
+            task = asyncio.get_running_loop().create_task(self._carry(claim), name=f"send-{claim.message_id}")
+            self._tasks[task] = claim
+            task.add_done_callback(self._done)
+        return 0 < len(claims) < free
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        self._on_free()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("carrying a message failed; its lease will run out", exc_info=task.exception())
+
+    async def renew_leases(self) -> bool:
+        """Lengthen the leases of what is being carried, so that a slow mail server does not look like a dead worker."""
+        held = [(claim.message_id, claim.token) for claim in self._tasks.values()]
+        if held:
+            await sending.renew(held, lease=self._lease)
+        return False
+
+    async def stop(self, patience_seconds: float = 20.0) -> None:
+        """Claim nothing more, finish what is on its way, give back what is not."""
+        self._stopping = True
+        if self._tasks:
+            _, late = await asyncio.wait(list(self._tasks), timeout=patience_seconds)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=5)
+        await self._pool.close()
+
+    async def _carry(self, claim: Claim) -> None:
+        letter = composed(claim)
+        if isinstance(letter, NotSendable):
+            await self._finish(claim, letter)
+            return
+        account = self._open(claim.account, claim.workspace_id)
+        if isinstance(account, MailboxBroken):
+            await self._finish(claim, account)
+            return
+        async with self._pool.session(claim.account.mailbox_id, account) as session:
+            await self._hand_over(claim, letter, session)
+
+    async def _hand_over(self, claim: Claim, letter: Letter, session: SmtpSession) -> None:
+        if self._stopping:
+            await sending.release([claim])
+            return
+        failed = await session.address(claim.account.address, letter.mark.to_address, letter.mime)
+        if failed is not None:
+            await self._finish(claim, failed)
+            return
+        await point("before_mark")
+        if not await self._mark(letter.mark):
+            await sending.release([claim])
+            return
+        await point("after_mark")
+        outcome = await self._send(claim, letter, session)
+        await point("after_dot")
+        await self._finish(claim, outcome)
+
+    async def _send(self, claim: Claim, letter: Letter, session: SmtpSession) -> Outcome:
+        try:
+            return await session.send(letter.mime)
+        except asyncio.CancelledError:
+            # A shutdown that could not wait: whether the server took it is not known.
+            lost = Unknown("The sender was stopped in the middle of handing the message over.")
+            await asyncio.shield(self._finish(claim, lost))
+            raise
+
+    async def _finish(self, claim: Claim, outcome: Outcome | NotSendable) -> None:
+        await point("before_record")
+        if not await self._record((claim.workspace_id, Result(claim.message_id, claim.token, outcome))):
+            log.warning("the outcome of message %s came too late to count", claim.message_id)
+        await point("after_record")
+
+    def _open(self, account: Account, workspace_id: UUID) -> SmtpAccount | MailboxBroken:
+        password = None
+        if account.sealed_password is not None:
+            try:
+                password = self._vault.open(
+                    account.sealed_password, workspace_id, "mailboxes.smtp_password", account.mailbox_id
+                )
+            except SecretUnreadable as problem:
+                return MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", str(problem))
+        return smtp_account(account, password)
+
+    async def _mark_all(self, marks: Sequence[Mark]) -> list[bool]:
+        allowed = await sending.mark(marks, lease=self._lease)
+        return [mark.claim.message_id in allowed for mark in marks]
+
+    async def _record_all(self, results: Sequence[tuple[UUID, Result]]) -> list[bool]:
+        recorded: set[UUID] = set()
+        for workspace_id in {workspace for workspace, _ in results}:
+            recorded |= await delivery.record(
+                workspace_id, [r for workspace, r in results if workspace == workspace_id]
+            )
+        return [result.message_id in recorded for _, result in results]
+
+
+def smtp_account(account: Account, password: str | None) -> SmtpAccount:
+    """Return how the SMTP client reaches a mailbox."""
+    return SmtpAccount(
+        host=account.host,
+        port=account.port,
+        security=account.security,  # type: ignore[arg-type]  # the CHECK constraint keeps it to the three
+        username=account.username,
+        password=password,
+        local_hostname=account.address.rpartition("@")[2],
+    )
