@@ -7,27 +7,25 @@ itself: only proof or a person moves it.
 Source: product.md section 2 (signals, "While a message is being handed over", "Retry belongs to the error").
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from domain.database import Tx, fetch, tx
+from domain import waiting
+from domain.database import Tx, tx
 from domain.plans import load_plans
-from domain.refusals import ActionNotAvailable, NotFound, RetryNotAvailable
 from domain.rules import recipient as rules
-from domain.rules.actor import ENGINE, Actor
+from domain.rules.actor import ENGINE
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
-from domain.rules.lifecycle import EndReason, Signal, available_actions, effect_of
+from domain.rules.lifecycle import EndReason, Signal, effect_of
 from domain.rules.outcomes import (
     ERROR_WHEN_PATIENCE_IS_OUT,
     Later,
-    LaterReason,
     MailboxBroken,
     Outcome,
     Refused,
@@ -36,10 +34,10 @@ from domain.rules.outcomes import (
     retry_after,
 )
 from domain.rules.recipient import Plan, Recipient
+from domain.waiting import MAILBOX_WAITS
 from domain.writing import Change, NewError, read, write
 
 UNCONFIRMED: Final = "DELIVERY_UNCONFIRMED"
-_MAILBOX_WAITS = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
         states.append((row, state, _words(outcome)))
         if change is not None:
             changes[row["id"]] = change
-        await _side_effects(t, row, outcome, before)
+        await _side_effects(t, row, outcome, before, plans[before.sequence_id])
     written = await write(t, list(changes.values()))
     done = [entry for entry in states if entry[0]["id"] not in changes or entry[0]["recipient_id"] in written]
     await t.execute(
@@ -217,12 +215,14 @@ def _bounced(before: Recipient, plan: Plan, row: asyncpg.Record, now: datetime) 
 
 
 def _patience_out(outcome: Later, row: asyncpg.Record) -> str | None:
-    if outcome.reason in _MAILBOX_WAITS or retry_after(outcome.reason, row["tries"]) is not None:
+    if outcome.reason in MAILBOX_WAITS or retry_after(outcome.reason, row["tries"]) is not None:
         return None
     return ERROR_WHEN_PATIENCE_IS_OUT[outcome.reason]
 
 
-async def _side_effects(t: Tx, row: asyncpg.Record, outcome: Outcome | NotSendable, before: Recipient) -> None:
+async def _side_effects(
+    t: Tx, row: asyncpg.Record, outcome: Outcome | NotSendable, before: Recipient, plan: Plan
+) -> None:
     if isinstance(outcome, Sent):
         await t.execute(
             "UPDATE mailboxes SET failures_in_a_row = 0 WHERE workspace_id = $1 AND id = $2 AND failures_in_a_row > 0",
@@ -248,7 +248,7 @@ async def _side_effects(t: Tx, row: asyncpg.Record, outcome: Outcome | NotSendab
             t.now,
         )
     elif isinstance(outcome, Later):
-        await _wait(t, row, outcome, before)
+        await waiting.wait(t, row, outcome, before, plan, at_this_step=_at_this_step(before, row))
 
 
 async def _address(t: Tx, contact_id: UUID) -> str | None:
@@ -256,112 +256,3 @@ async def _address(t: Tx, contact_id: UUID) -> str | None:
         "SELECT email FROM contacts WHERE workspace_id = $1 AND id = $2", t.workspace_id, contact_id
     )
     return address
-
-
-async def _wait(t: Tx, row: asyncpg.Record, outcome: Later, before: Recipient) -> None:
-    """Let the mailbox or the recipient wait. Timers do not raise the version."""
-    if outcome.reason in _MAILBOX_WAITS:
-        failures = await t.fetchval(
-            "UPDATE mailboxes SET failures_in_a_row = failures_in_a_row + 1 WHERE workspace_id = $1 AND id = $2 "
-            "RETURNING failures_in_a_row",
-            t.workspace_id,
-            row["mailbox_id"],
-        )
-        pause = timedelta(days=1) if outcome.until_next_day else retry_after(outcome.reason, failures, random.random())
-        await t.execute(
-            "UPDATE mailboxes SET next_send_at = greatest(next_send_at, now() + $3::interval), "
-            "held_back_by = 'MAILBOX_BACKOFF' WHERE workspace_id = $1 AND id = $2",
-            t.workspace_id,
-            row["mailbox_id"],
-            pause,
-        )
-        return
-    pause = retry_after(outcome.reason, row["tries"], random.random())
-    if pause is None or not _at_this_step(before, row):
-        return
-    if before.held:
-        await t.execute(
-            "UPDATE recipients SET wait_left_seconds = $3 WHERE workspace_id = $1 AND id = $2",
-            t.workspace_id,
-            before.id,
-            pause.total_seconds(),
-        )
-    else:
-        await t.execute(
-            "UPDATE recipients SET retry_at = $3, due_at = $3 WHERE workspace_id = $1 AND id = $2 AND due_at IS NOT NULL",
-            t.workspace_id,
-            before.id,
-            t.now + pause,
-        )
-
-
-async def give_up_lost_hand_overs() -> int:
-    """Flag the hand-overs whose worker died after the second mark as DELIVERY_UNCONFIRMED; return how many."""
-    rows = await fetch(
-        "SELECT id, token, workspace_id FROM messages WHERE state = 'HANDING_OVER' AND lease_until < now() LIMIT 500"
-    )
-    lost = Unknown("The sender stopped in the middle of handing the message over.")
-    count = 0
-    for workspace_id in {row["workspace_id"] for row in rows}:
-        results = [Result(row["id"], row["token"], lost) for row in rows if row["workspace_id"] == workspace_id]
-        count += len(await record(workspace_id, results))
-    return count
-
-
-async def resolve(workspace_id: UUID, actor: Actor, error_id: UUID, *, was_sent: bool) -> UUID:
-    """Say what became of an unconfirmed message: it was sent, or it is to be sent again. Return the recipient's id.
-
-    Raises:
-        NotFound
-        RetryNotAvailable: the error is closed already, or is of another kind.
-        ActionNotAvailable: the recipient is paused; sending again waits until it is resumed.
-    """
-
-    async def work(t: Tx) -> UUID:
-        error = await t.fetchrow(
-            "SELECT * FROM step_errors WHERE workspace_id = $1 AND id = $2 FOR UPDATE", t.workspace_id, error_id
-        )
-        if error is None:
-            raise NotFound("error", field=["errorId"])
-        if error["code"] != UNCONFIRMED or error["resolved_at"] is not None:
-            raise RetryNotAvailable("Only an open error about an unconfirmed delivery can be resolved so.")
-        while True:
-            before = (await read(t, [error["recipient_id"]])).get(error["recipient_id"])
-            if before is None or before.error_id != error_id:
-                raise NotFound("error", field=["errorId"])
-            plan = (await load_plans(t, [before.sequence_id]))[before.sequence_id]
-            if await write(t, [_resolution(before, plan, error, actor, was_sent, t.now)]):
-                break
-        if was_sent:
-            await t.execute(
-                "UPDATE messages SET state = 'SENT', at = coalesce(at, marked_at) WHERE workspace_id = $1 AND id = $2",
-                t.workspace_id,
-                error["message_id"],
-            )
-        recipient_id: UUID = before.id
-        return recipient_id
-
-    return await tx(workspace_id, work)
-
-
-def _resolution(
-    before: Recipient, plan: Plan, error: asyncpg.Record, actor: Actor, was_sent: bool, now: datetime
-) -> Change:
-    if was_sent:
-        contacted = replace(before, contacted_at=before.contacted_at or now)
-        after = rules.leave_step(contacted, plan, error["occurred_at"], now)
-        kind, done = EventType.STEP_CARRIED_OUT, "CARRIED_OUT"
-    else:
-        if before.held:
-            available = available_actions(before.status, sequence_paused=plan.paused)
-            raise ActionNotAvailable("It is paused. Resume it first, then send again.", before.status, available)
-        after, kind, done = rules.try_again(before, plan, now), EventType.STEP_RETRIED, None
-    return Change(
-        before=before,
-        after=after,
-        type=kind,
-        actor=actor,
-        step_id=error["step_id"],
-        message_id=error["message_id"] if was_sent else None,
-        done=done,
-    )

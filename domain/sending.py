@@ -19,6 +19,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,7 +27,9 @@ import asyncpg
 import orjson
 
 from domain.database import Tx, fetch, tx
+from domain.plans import SequenceSettings
 from domain.rules.ids import new_id
+from domain.rules.timing import closed_because
 from domain.suppression import IN_FORCE
 
 BURST: Final = 10  # messages a mailbox without a gap may have claimed at once
@@ -68,6 +71,18 @@ class Claim:
     send_as_reply: bool
     contact: Mapping[str, Any]
     thread: Sequence[Mapping[str, Any]]  # what was sent to this recipient before, oldest first
+    settings: str  # of the sequence, as stored
+
+    @property
+    def window_open(self) -> bool:
+        """Whether the sequence's window is open now. The step came due in it, but may have waited for its turn."""
+        window = settings_of(self.settings).window
+        return window is None or closed_because(self.now, window, window.zone_for(self.contact["time_zone"])) is None
+
+
+@lru_cache(maxsize=1_000)
+def settings_of(stored: str) -> SequenceSettings:
+    return SequenceSettings.from_json(stored)
 
 
 _CLAIM = """
@@ -133,7 +148,7 @@ _LOAD = """
     SELECT x.id AS message_id, x.token, x.tries, x.workspace_id, x.recipient_id, r.version, x.sequence_id, x.step_id,
         x.step_run, x.rfc_message_id, now() + make_interval(secs => w.clock_offset_seconds) AS now,
         m.id AS mailbox_id, m.address, m.display_name, m.smtp_host, m.smtp_port, m.smtp_security, m.smtp_username,
-        m.smtp_password, coalesce(o.subject, t.subject) AS subject, coalesce(o.body, t.body) AS body, t.send_as_reply,
+        m.smtp_password, coalesce(o.subject, t.subject) AS subject, coalesce(o.body, t.body) AS body, t.send_as_reply, q.settings,
         c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields,
         (SELECT coalesce(json_agg(json_build_object('id', p.rfc_message_id, 'subject', p.subject) ORDER BY p.at, p.id), '[]')
             FROM messages p WHERE t.send_as_reply AND p.workspace_id = x.workspace_id AND p.recipient_id = x.recipient_id
@@ -141,6 +156,7 @@ _LOAD = """
     FROM messages x
     JOIN recipients r ON r.id = x.recipient_id AND r.workspace_id = x.workspace_id
     JOIN workspaces w ON w.id = x.workspace_id
+    JOIN sequences q ON q.id = x.sequence_id AND q.workspace_id = x.workspace_id
     JOIN contacts c ON c.id = x.contact_id AND c.workspace_id = x.workspace_id
     JOIN mailboxes m ON m.id = x.mailbox_id AND m.workspace_id = x.workspace_id
     JOIN steps t ON t.id = x.step_id AND t.workspace_id = x.workspace_id
@@ -206,6 +222,7 @@ def _to_claim(row: asyncpg.Record) -> Claim:
         contact={name: row[name] for name in ("first_name", "last_name", "email", "phone", "company", "time_zone")}
         | {"fields": orjson.loads(row["custom_fields"])},
         thread=orjson.loads(row["thread"]),
+        settings=row["settings"],
     )
 
 

@@ -35,6 +35,7 @@ class Fact:
     actor: Actor
     message_id: UUID | None = None  # the message it is about, or that brought it
     step_id: UUID | None = None
+    step_run: int | None = None
     code: str = "MAILBOX_FULL"  # why a delivery failed: a step error code
     detail: str | None = None
 
@@ -129,7 +130,10 @@ def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bo
         if before.error_id is not None:
             return None
         error = NewError(id=new_id(), code=fact.code, detail=fact.detail, message_id=fact.message_id)
-        after, kind = rules.fail(before, plan, error.id, t.now, step_id=fact.step_id), EventType.STEP_FAILED
+        after, kind = (
+            rules.fail(before, plan, error.id, t.now, step_id=fact.step_id, step_run=fact.step_run),
+            EventType.STEP_FAILED,
+        )
     elif effect is Effect.CARRY_OUT:
         here = before.current_step_id is not None and fact.step_id in (None, before.current_step_id)
         if not here:

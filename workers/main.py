@@ -26,7 +26,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
-from domain import delivery, faults, mailboxes, pending, sending, sequences
+from domain import faults, mailboxes, pending, sending, sequences, unconfirmed
 from domain.database import database, listen
 from domain.secrets import Vault
 from domain.settings import Settings
@@ -100,7 +100,7 @@ async def _fail_unsendable() -> bool:
 
 async def _abandoned() -> bool:
     await sending.drop_abandoned()
-    return await delivery.give_up_lost_hand_overs() > 0
+    return await unconfirmed.give_up_lost_hand_overs() > 0
 
 
 async def _settle() -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from domain import delivery, sending
+from domain import delivery, sending, waiting
 from domain.delivery import NotSendable, Result
 from domain.faults import point
 from domain.rules.outcomes import MailboxBroken, Outcome, Unknown
@@ -90,6 +90,10 @@ class Sender:
         await self._pool.close()
 
     async def _carry(self, claim: Claim) -> None:
+        if not claim.window_open:
+            await waiting.wait_for_window(claim.workspace_id, [claim.recipient_id])
+            await sending.release([claim])
+            return
         letter = composed(claim)
         if isinstance(letter, NotSendable):
             await self._finish(claim, letter)

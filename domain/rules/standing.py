@@ -7,15 +7,7 @@ Source: product.md section 2 (`statusMessage`, `pausedBy`, `opens`) and section 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from functools import cache
-from zoneinfo import ZoneInfo
-
-from domain.rules.lifecycle import OPEN, Action, EndReason, Status, available_actions, unavailable_reason
-from domain.rules.plan import AUTOMATED_KINDS, SequenceStatus, StepKind
-from domain.rules.timing import ClosedBecause, SendingWindow, closed_because
 
 
 class PausedBy(StrEnum):

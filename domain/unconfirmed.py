@@ -1,0 +1,94 @@
+"""Messages of which nobody knows whether they were delivered: flagged, and moved only by proof or by a person.
+
+Source: product.md section 2 "Retry belongs to the error"; reliability.md 2.1.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from domain.database import Tx, fetch, tx
+from domain.delivery import UNCONFIRMED, Result, record
+from domain.plans import load_plans
+from domain.refusals import ActionNotAvailable, NotFound, RetryNotAvailable
+from domain.rules import recipient as rules
+from domain.rules.actor import Actor
+from domain.rules.event_types import EventType
+from domain.rules.lifecycle import available_actions
+from domain.rules.outcomes import Unknown
+from domain.rules.recipient import Plan, Recipient
+from domain.writing import Change, read, write
+
+
+async def give_up_lost_hand_overs() -> int:
+    """Flag the hand-overs whose worker died after the second mark as DELIVERY_UNCONFIRMED; return how many."""
+    rows = await fetch(
+        "SELECT id, token, workspace_id FROM messages WHERE state = 'HANDING_OVER' AND lease_until < now() LIMIT 500"
+    )
+    lost = Unknown("The sender stopped in the middle of handing the message over.")
+    count = 0
+    for workspace_id in {row["workspace_id"] for row in rows}:
+        results = [Result(row["id"], row["token"], lost) for row in rows if row["workspace_id"] == workspace_id]
+        count += len(await record(workspace_id, results))
+    return count
+
+
+async def resolve(workspace_id: UUID, actor: Actor, error_id: UUID, *, was_sent: bool) -> UUID:
+    """Say what became of an unconfirmed message: it was sent, or it is to be sent again. Return the recipient's id.
+
+    Raises:
+        NotFound
+        RetryNotAvailable: the error is closed already, or is of another kind.
+        ActionNotAvailable: the recipient is paused; sending again waits until it is resumed.
+    """
+
+    async def work(t: Tx) -> UUID:
+        error = await t.fetchrow(
+            "SELECT * FROM step_errors WHERE workspace_id = $1 AND id = $2 FOR UPDATE", t.workspace_id, error_id
+        )
+        if error is None:
+            raise NotFound("error", field=["errorId"])
+        if error["code"] != UNCONFIRMED or error["resolved_at"] is not None:
+            raise RetryNotAvailable("Only an open error about an unconfirmed delivery can be resolved so.")
+        while True:
+            before = (await read(t, [error["recipient_id"]])).get(error["recipient_id"])
+            if before is None or before.error_id != error_id:
+                raise NotFound("error", field=["errorId"])
+            plan = (await load_plans(t, [before.sequence_id]))[before.sequence_id]
+            if await write(t, [_resolution(before, plan, error, actor, was_sent, t.now)]):
+                break
+        if was_sent:
+            await t.execute(
+                "UPDATE messages SET state = 'SENT', at = coalesce(at, marked_at) WHERE workspace_id = $1 AND id = $2",
+                t.workspace_id,
+                error["message_id"],
+            )
+        recipient_id: UUID = before.id
+        return recipient_id
+
+    return await tx(workspace_id, work)
+
+
+def _resolution(
+    before: Recipient, plan: Plan, error: asyncpg.Record, actor: Actor, was_sent: bool, now: datetime
+) -> Change:
+    if was_sent:
+        contacted = replace(before, contacted_at=before.contacted_at or now)
+        after = rules.leave_step(contacted, plan, error["occurred_at"], now)
+        kind, done = EventType.STEP_CARRIED_OUT, "CARRIED_OUT"
+    else:
+        if before.held:
+            available = available_actions(before.status, sequence_paused=plan.paused)
+            raise ActionNotAvailable("It is paused. Resume it first, then send again.", before.status, available)
+        after, kind, done = rules.try_again(before, plan, now), EventType.STEP_RETRIED, None
+    return Change(
+        before=before,
+        after=after,
+        type=kind,
+        actor=actor,
+        step_id=error["step_id"],
+        message_id=error["message_id"] if was_sent else None,
+        done=done,
+    )

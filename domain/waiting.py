@@ -1,0 +1,102 @@
+"""What makes a due message wait: the other side said "later", or the sending window has shut since it came due.
+
+These are timers: they move `due_at` and never raise the version. Source: product.md sections 3 and 6.
+"""
+
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from domain.database import Tx, tx
+from domain.plans import load_plans
+from domain.rules import recipient as rules
+from domain.rules.actor import ENGINE
+from domain.rules.event_types import EventType
+from domain.rules.ids import new_id
+from domain.rules.outcomes import Later, LaterReason, retry_after
+from domain.rules.recipient import Plan, Recipient
+from domain.writing import Change, NewError, read, write
+
+MAILBOX_WAITS: Final = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED})
+
+
+async def wait(
+    t: Tx, message: asyncpg.Record, outcome: Later, before: Recipient, plan: Plan, *, at_this_step: bool
+) -> None:
+    """Let the whole mailbox wait, or only this recipient, as the reason says."""
+    if outcome.reason in MAILBOX_WAITS:
+        await _hold_mailbox_back(t, message, outcome)
+        return
+    pause = retry_after(outcome.reason, message["tries"], random.random())
+    if pause is not None and at_this_step:
+        await _set_timers(t, [rules.try_later(before, plan, t.now + pause, t.now)])
+
+
+async def _hold_mailbox_back(t: Tx, message: asyncpg.Record, outcome: Later) -> None:
+    failures = await t.fetchval(
+        "UPDATE mailboxes SET failures_in_a_row = failures_in_a_row + 1 WHERE workspace_id = $1 AND id = $2 "
+        "RETURNING failures_in_a_row",
+        t.workspace_id,
+        message["mailbox_id"],
+    )
+    pause = timedelta(days=1) if outcome.until_next_day else retry_after(outcome.reason, failures, random.random())
+    await t.execute(
+        "UPDATE mailboxes SET next_send_at = greatest(next_send_at, now() + $3::interval), "
+        "held_back_by = 'MAILBOX_BACKOFF' WHERE workspace_id = $1 AND id = $2",
+        t.workspace_id,
+        message["mailbox_id"],
+        pause,
+    )
+
+
+async def wait_for_window(workspace_id: UUID, recipient_ids: Sequence[UUID]) -> None:
+    """Move due recipients whose window has shut to its next opening; one that never opens again is an error."""
+
+    async def work(t: Tx) -> None:
+        recipients = await read(t, recipient_ids)
+        plans = await load_plans(t, [recipient.sequence_id for recipient in recipients.values()])
+        moved, stranded = [], []
+        for before in recipients.values():
+            plan = plans[before.sequence_id]
+            after = rules.wait_for_window(before, plan, t.now)
+            if after.due_at is None and before.due_at is not None:
+                stranded.append(_window_never_opens(t, before, plan))
+            else:
+                moved.append(after)
+        await _set_timers(t, moved)
+        await write(t, stranded)
+
+    await tx(workspace_id, work)
+
+
+def _window_never_opens(t: Tx, before: Recipient, plan: Plan) -> Change:
+    error = NewError(id=new_id(), code="WINDOW_NEVER_OPENS")
+    return Change(
+        before=before,
+        after=rules.fail(before, plan, error.id, t.now),
+        type=EventType.STEP_FAILED,
+        actor=ENGINE,
+        step_id=before.current_step_id,
+        opens=error,
+    )
+
+
+async def _set_timers(t: Tx, recipients: Sequence[Recipient]) -> None:
+    await t.execute(
+        """
+        UPDATE recipients r SET due_at = u.due_at, due_kind = u.due_kind, retry_at = u.retry_at
+        FROM unnest($2::uuid[], $3::int[], $4::timestamptz[], $5::text[], $6::timestamptz[])
+            AS u (id, version, due_at, due_kind, retry_at)
+        WHERE r.workspace_id = $1 AND r.id = u.id AND r.version = u.version
+        """,
+        t.workspace_id,
+        [recipient.id for recipient in recipients],
+        [recipient.version for recipient in recipients],
+        [recipient.due_at for recipient in recipients],
+        [recipient.due_kind for recipient in recipients],
+        [recipient.retry_at for recipient in recipients],
+    )
