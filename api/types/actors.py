@@ -1,0 +1,32 @@
+"""Who is calling, and who made a change."""
+
+import strawberry
+
+from api.types import enums as enums
+from domain.rules.actor import ActorKind
+
+
+@strawberry.type(description="Who or what made a change.")
+class Actor:
+    kind: ActorKind = strawberry.field(description="What kind of actor.")
+    id: strawberry.ID | None = strawberry.field(description="Its id; null for the engine.")
+    name: str = strawberry.field(description="Its name as it is now; a plain word where the actor is gone.")
+
+
+@strawberry.type(description="A tenant. Everything else belongs to exactly one.")
+class Workspace:
+    id: strawberry.ID = strawberry.field(description="Opaque.")
+    name: str = strawberry.field(description="Its name.")
+
+
+@strawberry.type(description="The API key of a request. The secret is never shown again.")
+class ApiKey:
+    id: strawberry.ID = strawberry.field(description="Opaque.")
+    name: str = strawberry.field(description="The name it was given.")
+
+
+@strawberry.type(description="Who is calling.")
+class Viewer:
+    workspace: Workspace = strawberry.field(description="Everything the caller reads and writes belongs to it.")
+    api_key: ApiKey = strawberry.field(description="The key the caller presented.")
+    actor: Actor = strawberry.field(description="As whom the caller's changes are recorded.")

@@ -1,0 +1,357 @@
+"""The enums of the schema. They are the engine's own, so that no second list of the same words exists."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import strawberry
+
+from domain.rules.actor import ActorKind
+from domain.rules.lifecycle import MEANING as STATUS_MEANING
+from domain.rules.lifecycle import Action, EndReason, Stage, Status
+from domain.rules.meanings import ACTION, END_REASON, STAGE
+from domain.rules.plan import SequenceStatus, StepKind
+from domain.rules.standing import (
+    PAUSED_BY_MEANING,
+    VIEW_MEANING,
+    WAITING_MEANING,
+    PausedBy,
+    View,
+    WaitingReason,
+)
+from domain.rules.step_errors import FixCode, StepErrorAction, StepErrorCode, sentence
+from domain.rules.timing import WaitUnit
+
+
+class TaskKind(StrEnum):
+    CALL = "CALL"
+    SOCIAL = "SOCIAL"
+    OTHER = "OTHER"
+
+
+class RecipientStepState(StrEnum):
+    CARRIED_OUT = "CARRIED_OUT"
+    SKIPPED = "SKIPPED"
+    CURRENT = "CURRENT"
+    UPCOMING = "UPCOMING"
+
+
+class EmailState(StrEnum):
+    UNKNOWN = "UNKNOWN"
+    DELIVERABLE = "DELIVERABLE"
+    BOUNCED = "BOUNCED"
+    MISSING = "MISSING"
+
+
+class MailboxState(StrEnum):
+    CONNECTED = "CONNECTED"
+    DISCONNECTED = "DISCONNECTED"
+    HELD = "HELD"
+
+
+class MessageDirection(StrEnum):
+    OUTGOING = "OUTGOING"
+    INCOMING = "INCOMING"
+
+
+class Channel(StrEnum):
+    EMAIL = "EMAIL"
+    SMS = "SMS"
+
+
+class MessageState(StrEnum):
+    CLAIMED = "CLAIMED"
+    HANDING_OVER = "HANDING_OVER"
+    SENT = "SENT"
+    REFUSED = "REFUSED"
+    DEFERRED = "DEFERRED"
+    UNCONFIRMED = "UNCONFIRMED"
+    DROPPED = "DROPPED"
+    RECEIVED = "RECEIVED"
+
+
+class MessageClassification(StrEnum):
+    HUMAN_REPLY = "HUMAN_REPLY"
+    AUTOMATIC_ANSWER = "AUTOMATIC_ANSWER"
+    OPT_OUT = "OPT_OUT"
+    HARD_BOUNCE = "HARD_BOUNCE"
+    DELIVERY_DELAYED = "DELIVERY_DELAYED"
+    DELIVERY_FAILED = "DELIVERY_FAILED"
+    COMPLAINT = "COMPLAINT"
+
+
+class PendingActionAction(StrEnum):
+    SEND_NOW = "SEND_NOW"
+    SCHEDULE = "SCHEDULE"
+    CANCEL_SCHEDULE = "CANCEL_SCHEDULE"
+    COMPLETE = "COMPLETE"
+    SKIP = "SKIP"
+
+
+class PendingOutcome(StrEnum):
+    SENT = "SENT"
+    COMPLETED = "COMPLETED"
+    SKIPPED = "SKIPPED"
+    REPLIED = "REPLIED"
+    STOPPED = "STOPPED"
+    OPTED_OUT = "OPTED_OUT"
+    BOUNCED = "BOUNCED"
+    DELETED = "DELETED"
+
+
+class ReenrolmentPolicy(StrEnum):
+    NEVER = "NEVER"
+    AFTER_END = "AFTER_END"
+    AFTER_END_PLUS_DAYS = "AFTER_END_PLUS_DAYS"
+
+
+class Weekday(StrEnum):
+    MONDAY = "MONDAY"
+    TUESDAY = "TUESDAY"
+    WEDNESDAY = "WEDNESDAY"
+    THURSDAY = "THURSDAY"
+    FRIDAY = "FRIDAY"
+    SATURDAY = "SATURDAY"
+    SUNDAY = "SUNDAY"
+
+
+class RecipientOrderField(StrEnum):
+    ENROLLED_AT = "ENROLLED_AT"
+    STATUS_CHANGED_AT = "STATUS_CHANGED_AT"
+    UPDATED_AT = "UPDATED_AT"
+    NEXT_ATTEMPT_AT = "NEXT_ATTEMPT_AT"
+    CONTACT_NAME = "CONTACT_NAME"
+
+
+class OrderDirection(StrEnum):
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+def _publish(
+    enum: type[StrEnum], name: str, description: str, meanings: Mapping[StrEnum, str] | Mapping[str, str]
+) -> None:
+    """Make an enum one of the schema's, with a description for each value."""
+    strawberry.enum(enum, name=name, description=description)
+    for value in enum.__strawberry_definition__.values:  # type: ignore[attr-defined]
+        value.description = meanings[enum(value.value)]
+
+
+_publish(Status, "RecipientStatus", "Where a recipient stands.", STATUS_MEANING)
+_publish(Stage, "RecipientStage", "A coarser word for the status.", STAGE)
+_publish(Action, "RecipientAction", "What a person may do about one recipient.", ACTION)
+_publish(EndReason, "EndReason", "Why an ended recipient ended.", END_REASON)
+_publish(View, "RecipientView", "Where a click on the status leads.", VIEW_MEANING)
+_publish(PausedBy, "PausedBy", "Whose pause holds a recipient.", PAUSED_BY_MEANING)
+_publish(WaitingReason, "WaitingReason", "Why nothing is happening at the moment.", WAITING_MEANING)
+_publish(
+    StepErrorCode,
+    "StepErrorCode",
+    "Why a step failed. Codes are stable.",
+    {code: sentence(code) for code in StepErrorCode},
+)
+_publish(
+    StepErrorAction,
+    "StepErrorAction",
+    "What a person may do about an open error.",
+    {
+        StepErrorAction.RETRY: "Try the step again, as a new message.",
+        StepErrorAction.CONFIRM_SENT: "Say that the message was sent after all; the step counts as carried out.",
+        StepErrorAction.SEND_AGAIN: "Send the message again, knowing that it may arrive twice.",
+    },
+)
+_publish(
+    FixCode,
+    "FixCode",
+    "Which fix is suggested: what a screen offers as a button.",
+    {
+        FixCode.RECONNECT_MAILBOX: "Connect the mailbox again.",
+        FixCode.CHOOSE_MAILBOX: "Choose a mailbox to send from.",
+        FixCode.ADD_EMAIL: "Add an email address to the contact.",
+        FixCode.CORRECT_EMAIL: "Correct the contact's email address.",
+        FixCode.ADD_PHONE: "Add a phone number to the contact.",
+        FixCode.CORRECT_PHONE: "Correct the contact's phone number.",
+        FixCode.FILL_VARIABLE: "Fill in the field that the text uses, or give the variable a default.",
+        FixCode.EDIT_CONTENT: "Change the text of the step.",
+        FixCode.REDUCE_SIZE: "Shorten the message.",
+        FixCode.CHANGE_WINDOW: "Change the sending window or the blackout dates of the sequence.",
+        FixCode.AUTHENTICATE_DOMAIN: "Set up SPF and DKIM for the sender's domain.",
+        FixCode.RESOLVE_DELIVERY: "Find out whether the message was sent, and say so.",
+        FixCode.WAIT: "Wait, then retry.",
+        FixCode.ASK_ADMIN: "Ask an administrator.",
+        FixCode.CONTACT_SUPPORT: "Retry; if it fails again, tell support.",
+    },
+)
+_publish(
+    StepKind,
+    "StepKind",
+    "What a step does.",
+    {
+        StepKind.AUTOMATED_EMAIL: "An email that goes out by itself.",
+        StepKind.MANUAL_EMAIL: "An email that is prepared and waits for a person to send it.",
+        StepKind.TASK: "Something a person does: a call, a visit to a profile, anything else.",
+        StepKind.SMS: "A text message that goes out by itself.",
+    },
+)
+_publish(
+    WaitUnit,
+    "WaitUnit",
+    "What the amount of a wait counts.",
+    {
+        WaitUnit.MINUTES: "Minutes.",
+        WaitUnit.HOURS: "Hours.",
+        WaitUnit.DAYS: "Days; the time of day is kept.",
+        WaitUnit.BUSINESS_DAYS: "Days without Saturdays and Sundays; the time of day is kept.",
+    },
+)
+_publish(
+    SequenceStatus,
+    "SequenceStatus",
+    "Where a sequence stands.",
+    {
+        SequenceStatus.DRAFT: "Being written. People can be enrolled; their waits start when it is activated.",
+        SequenceStatus.ACTIVE: "Steps are carried out.",
+        SequenceStatus.PAUSED: "No step runs; its open recipients are paused. People can be enrolled.",
+        SequenceStatus.ARCHIVED: "Put away; nobody can be enrolled.",
+    },
+)
+_publish(
+    ActorKind,
+    "ActorKind",
+    "Who or what made a change.",
+    {
+        ActorKind.USER: "A person who signed in.",
+        ActorKind.API_KEY: "A program with an API key.",
+        ActorKind.ENGINE: "Relance itself.",
+        ActorKind.CONTACT: "The person who is written to.",
+    },
+)
+_publish(
+    TaskKind,
+    "TaskKind",
+    "What a task asks for.",
+    {TaskKind.CALL: "A call.", TaskKind.SOCIAL: "Something on a social network.", TaskKind.OTHER: "Anything else."},
+)
+_publish(
+    RecipientStepState,
+    "RecipientStepState",
+    "Where one step stands for one recipient.",
+    {
+        RecipientStepState.CARRIED_OUT: "Done: its message was sent or its task completed.",
+        RecipientStepState.SKIPPED: "Skipped.",
+        RecipientStepState.CURRENT: "The step the recipient is at or waits for.",
+        RecipientStepState.UPCOMING: "Still to come.",
+    },
+)
+_publish(
+    EmailState,
+    "EmailState",
+    "What is known about a contact's email address.",
+    {
+        EmailState.UNKNOWN: "Nothing was sent to it yet.",
+        EmailState.DELIVERABLE: "A mail server has taken a message for it.",
+        EmailState.BOUNCED: "Mail to it bounced for good; nothing more is sent to it.",
+        EmailState.MISSING: "The contact has no address.",
+    },
+)
+_publish(
+    MailboxState,
+    "MailboxState",
+    "Whether a mailbox can send.",
+    {
+        MailboxState.CONNECTED: "It sends.",
+        MailboxState.DISCONNECTED: "It cannot send until it is connected again.",
+        MailboxState.HELD: "It is held back by a guardrail until a person releases it.",
+    },
+)
+_publish(
+    MessageDirection,
+    "MessageDirection",
+    "Which way a message went.",
+    {MessageDirection.OUTGOING: "From the workspace.", MessageDirection.INCOMING: "To the workspace."},
+)
+_publish(Channel, "Channel", "How a message travels.", {Channel.EMAIL: "By email.", Channel.SMS: "By text message."})
+_publish(
+    MessageState,
+    "MessageState",
+    "What became of a message.",
+    {
+        MessageState.CLAIMED: "Being prepared; nothing has left.",
+        MessageState.HANDING_OVER: "Being handed over right now; it cannot be called back.",
+        MessageState.SENT: "The mail server has taken it.",
+        MessageState.REFUSED: "The mail server refused it for good; it was not sent.",
+        MessageState.DEFERRED: "Not taken for now; it is tried again.",
+        MessageState.UNCONFIRMED: "It may or may not have been sent; a person must say.",
+        MessageState.DROPPED: "Not sent: the recipient moved on, or something forbade it.",
+        MessageState.RECEIVED: "It came in.",
+    },
+)
+_publish(
+    MessageClassification,
+    "MessageClassification",
+    "What an incoming message was understood as.",
+    {
+        MessageClassification.HUMAN_REPLY: "A person answered.",
+        MessageClassification.AUTOMATIC_ANSWER: "An automatic answer, such as an absence note.",
+        MessageClassification.OPT_OUT: "The person does not want to be written to.",
+        MessageClassification.HARD_BOUNCE: "A report that the address is dead.",
+        MessageClassification.DELIVERY_DELAYED: "A report that delivery takes longer.",
+        MessageClassification.DELIVERY_FAILED: "A report that delivery failed, not because of the address.",
+        MessageClassification.COMPLAINT: "A spam complaint.",
+    },
+)
+_publish(
+    PendingActionAction,
+    "PendingActionAction",
+    "What a person may do about a pending action.",
+    {
+        PendingActionAction.SEND_NOW: "Send the email now, as prepared or as edited.",
+        PendingActionAction.SCHEDULE: "Choose a time at which the email goes out.",
+        PendingActionAction.CANCEL_SCHEDULE: "Take the chosen time back.",
+        PendingActionAction.COMPLETE: "Say that the task is done, with a note.",
+        PendingActionAction.SKIP: "Skip the step; the next one's wait starts now.",
+    },
+)
+_publish(
+    PendingOutcome,
+    "PendingOutcome",
+    "How a pending action was closed.",
+    {
+        PendingOutcome.SENT: "The email was sent.",
+        PendingOutcome.COMPLETED: "The task was completed.",
+        PendingOutcome.SKIPPED: "The step was skipped.",
+        PendingOutcome.REPLIED: "The person answered first.",
+        PendingOutcome.STOPPED: "The recipient was stopped.",
+        PendingOutcome.OPTED_OUT: "The person opted out.",
+        PendingOutcome.BOUNCED: "The person's address bounced.",
+        PendingOutcome.DELETED: "The recipient was deleted.",
+    },
+)
+_publish(
+    ReenrolmentPolicy,
+    "ReenrolmentPolicy",
+    "Whether a person can be enrolled in the same sequence again.",
+    {
+        ReenrolmentPolicy.NEVER: "Never.",
+        ReenrolmentPolicy.AFTER_END: "Once the earlier run has ended.",
+        ReenrolmentPolicy.AFTER_END_PLUS_DAYS: "Some days after the earlier run has ended.",
+    },
+)
+_publish(Weekday, "Weekday", "A day of the week.", {day: f"{day.capitalize()}." for day in Weekday})
+_publish(
+    RecipientOrderField,
+    "RecipientOrderField",
+    "What a list of recipients can be sorted by. Ties are broken by id.",
+    {
+        RecipientOrderField.ENROLLED_AT: "When they were enrolled.",
+        RecipientOrderField.STATUS_CHANGED_AT: "When their status last changed.",
+        RecipientOrderField.UPDATED_AT: "When anything about them last changed.",
+        RecipientOrderField.NEXT_ATTEMPT_AT: "When their next step is due; those without such a time come last.",
+        RecipientOrderField.CONTACT_NAME: "Last name, first name, address.",
+    },
+)
+_publish(
+    OrderDirection,
+    "OrderDirection",
+    "Which end of a list comes first.",
+    {OrderDirection.ASC: "Smallest, oldest or A first.", OrderDirection.DESC: "Largest, newest or Z first."},
+)

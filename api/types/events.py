@@ -1,0 +1,62 @@
+"""What happened, in an order that everyone sees alike."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from api.context import Info
+from api.types import enums as enums
+from api.types.actors import Actor
+from api.types.messages import Message
+from api.types.node import Connection, Node
+from api.types.sequences import Step
+from api.types.step_errors import StepError
+from domain.rules.event_types import MEANING
+from domain.rules.lifecycle import EndReason, Status
+
+if TYPE_CHECKING:
+    from api.types.recipients import Recipient
+
+_TYPES = "\n".join(f"- `{type_}`: {meaning}" for type_, meaning in MEANING.items())
+
+
+@strawberry.type(description="One change of one recipient: one version of it.")
+class RecipientEvent(Node):
+    cursor: str = strawberry.field(description="Give it as `after` to go on from here.")
+    type: str = strawberry.field(description=f"What happened, one of:\n{_TYPES}")
+    recipient_id: strawberry.ID = strawberry.field(description="To whom; also once the recipient is deleted.")
+    sequence_id: strawberry.ID = strawberry.field(description="In which sequence.")
+    previous_status: Status | None = strawberry.field(description="The status before; null for an enrolment.")
+    status: Status | None = strawberry.field(description="The status after; null once deleted.")
+    end_reason: EndReason | None = strawberry.field(description="Why it ended, when it has.")
+    version: int = strawberry.field(description="The recipient's version after it. Keep the greater one.")
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+
+    @strawberry.field(description="Who or what did it.")
+    async def actor(self, info: Info) -> Actor:
+        actor = await info.context.loaders.actor_of(self)
+        assert actor is not None
+        return actor
+
+    @strawberry.field(description="The step it is about.")
+    async def step(self, info: Info) -> Step | None:
+        return await info.context.loaders.step_of(self)
+
+    @strawberry.field(description="The message it is about, as it is now.")
+    async def message(self, info: Info) -> Message | None:
+        return await info.context.loaders.message_of(self)
+
+    @strawberry.field(description="The error it opened, as it is now.")
+    async def step_error(self, info: Info) -> StepError | None:
+        return await info.context.loaders.step_error_of(self)
+
+    @strawberry.field(description="The recipient as it is now; null once deleted.")
+    async def recipient(self, info: Info) -> Annotated["Recipient", strawberry.lazy("api.types.recipients")] | None:
+        found: Any = await info.context.loaders.recipient_of(info, self)
+        return found  # type: ignore[no-any-return]
+
+
+@strawberry.type(description="One page of events. The cursors are those of the feed, good for subscriptions too.")
+class RecipientEventConnection(Connection[RecipientEvent]):
+    pass

@@ -1,0 +1,45 @@
+"""What was written, either way."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from api.context import Info
+from api.types.enums import Channel, MessageClassification, MessageDirection, MessageState
+from api.types.node import Connection, Node
+from api.types.sequences import Step
+
+if TYPE_CHECKING:
+    from api.types.recipients import Recipient
+
+
+@strawberry.type(description="One email or text message, out or in, with what became of it.")
+class Message(Node):
+    direction: MessageDirection = strawberry.field(description="Which way it went.")
+    channel: Channel = strawberry.field(description="How it travelled.")
+    state: MessageState = strawberry.field(description="What became of it.")
+    classification: MessageClassification | None = strawberry.field(
+        description="What an incoming message was understood as."
+    )
+    subject: str | None = strawberry.field(description="The subject as it was sent or came in.")
+    text: str | None = strawberry.field(description="The text part; of an incoming message without what it quotes.")
+    html: str | None = strawberry.field(description="The HTML part.")
+    quoted_text: str | None = strawberry.field(description="What an incoming message quotes.")
+    from_: str | None = strawberry.field(name="from", description="The sender's address.")
+    to: list[str] = strawberry.field(description="The receivers' addresses.")
+    at: datetime = strawberry.field(description="When it was sent or came in; before that, when it was begun.")
+
+    @strawberry.field(description="Whose run it belongs to; null once that is deleted.")
+    async def recipient(self, info: Info) -> Annotated["Recipient", strawberry.lazy("api.types.recipients")] | None:
+        found: Any = await info.context.loaders.recipient_of(info, self)
+        return found  # type: ignore[no-any-return]
+
+    @strawberry.field(description="The step it was sent by.")
+    async def step(self, info: Info) -> Step | None:
+        return await info.context.loaders.step_of(self)
+
+
+@strawberry.type(description="One page of messages.")
+class MessageConnection(Connection[Message]):
+    pass

@@ -1,0 +1,56 @@
+"""What waits for a person."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from api.context import Info
+from api.types import enums as enums
+from api.types.actors import Actor
+from api.types.enums import PendingActionAction, PendingOutcome, TaskKind
+from api.types.node import Connection, Node
+from api.types.sequences import Step
+from domain.rules.plan import StepKind
+
+if TYPE_CHECKING:
+    from api.types.recipients import Recipient
+
+
+@strawberry.type(description="A manual email or a task that waits for a person.")
+class PendingAction(Node):
+    kind: StepKind = strawberry.field(description="Whether it is an email or a task.")
+    subject: str | None = strawberry.field(description="The prepared subject of an email.")
+    body: str | None = strawberry.field(description="The prepared text of an email.")
+    task_kind: TaskKind | None = strawberry.field(description="What a task asks for.")
+    task_title: str | None = strawberry.field(description="The title of a task.")
+    task_notes: str | None = strawberry.field(description="The notes of a task.")
+    note: str | None = strawberry.field(description="What was written by whoever completed it.")
+    due_since: datetime = strawberry.field(description="When it was put before people.")
+    scheduled_for: datetime | None = strawberry.field(description="The time chosen for an email.")
+    available_actions: list[PendingActionAction] = strawberry.field(
+        description="What may be done about it now; nothing while the recipient is paused, or once it is closed."
+    )
+    closed_at: datetime | None = strawberry.field(description="When it was closed; null while it waits.")
+    outcome: PendingOutcome | None = strawberry.field(description="How it was closed.")
+    version: int = strawberry.field(description="Grows by one with each change.")
+
+    @strawberry.field(description="Whose step it is; null once the recipient is deleted.")
+    async def recipient(self, info: Info) -> Annotated["Recipient", strawberry.lazy("api.types.recipients")] | None:
+        found: Any = await info.context.loaders.recipient_of(info, self)
+        return found  # type: ignore[no-any-return]
+
+    @strawberry.field(description="Which step it is.")
+    async def step(self, info: Info) -> Step:
+        step = await info.context.loaders.step_of(self)
+        assert step is not None
+        return step
+
+    @strawberry.field(description="Who or what closed it.")
+    async def closed_by(self, info: Info) -> Actor | None:
+        return await info.context.loaders.actor_of(self)
+
+
+@strawberry.type(description="One page of pending actions.")
+class PendingActionConnection(Connection[PendingAction]):
+    pass

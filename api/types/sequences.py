@@ -1,0 +1,116 @@
+"""Sequences, their steps and settings."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from api.context import Info
+from api.types import enums as enums
+from api.types.enums import ReenrolmentPolicy, TaskKind, Weekday
+from api.types.inputs import RecipientFilter, RecipientOrder
+from api.types.mailboxes import Mailbox
+from api.types.node import After, Connection, First, Node
+from domain.rules.lifecycle import Stage, Status
+from domain.rules.plan import SequenceStatus, StepKind
+from domain.rules.timing import WaitUnit
+
+if TYPE_CHECKING:
+    from api.types.recipients import RecipientConnection
+
+_Filter = Annotated[RecipientFilter | None, strawberry.argument(description="Which recipients; all when left out.")]
+_Order = Annotated[
+    RecipientOrder | None, strawberry.argument(description="In which order; newest first when left out.")
+]
+
+
+@strawberry.type(description="The time between a step and the one before it.")
+class Wait:
+    amount: int = strawberry.field(description="How many units: 0 to 365 days.")
+    unit: WaitUnit = strawberry.field(description="What the amount counts.")
+
+
+@strawberry.type(description="One step of a sequence and the wait before it.")
+class Step(Node):
+    position: int = strawberry.field(description="Its place in the sequence, ascending; gaps are possible.")
+    kind: StepKind = strawberry.field(description="What it does.")
+    wait: Wait = strawberry.field(description="What passes before it, once the step before was carried out.")
+    subject: str | None = strawberry.field(description="Liquid template of the subject; null for a reply or a task.")
+    body: str | None = strawberry.field(description="Liquid template of the text, in HTML; null for a task.")
+    task_kind: TaskKind | None = strawberry.field(description="What a task asks for.")
+    task_title: str | None = strawberry.field(description="Liquid template of a task's title.")
+    task_notes: str | None = strawberry.field(description="Liquid template of a task's notes.")
+    send_as_reply: bool = strawberry.field(description="Whether it goes out in the thread of the email before it.")
+
+
+@strawberry.type(description="When automated messages may go out.")
+class SendingWindow:
+    weekdays: list[Weekday] = strawberry.field(description="On which days, Monday first.")
+    opens: str = strawberry.field(description="From this time of the day, HH:MM.")
+    closes: str = strawberry.field(description="Until just before this time, HH:MM; 24:00 is the end of the day.")
+    time_zone: str = strawberry.field(description="The zone the times are meant in, as an IANA name.")
+    use_recipient_time_zone: bool = strawberry.field(
+        description="Whether the contact's own zone counts instead, where it is known."
+    )
+    blackout_dates: list[str] = strawberry.field(description="Dates on which nothing goes out, YYYY-MM-DD.")
+
+
+@strawberry.type(description="What a sequence is told beside its steps.")
+class SequenceSettings:
+    time_zone: str = strawberry.field(description="The zone in which days are counted, as an IANA name.")
+    window: SendingWindow | None = strawberry.field(description="The sending window; null = always open.")
+    stop_on_reply: bool = strawberry.field(description="Whether a reply ends the recipient.")
+    reenrolment: ReenrolmentPolicy = strawberry.field(description="Whether a person can be enrolled again.")
+    reenrolment_days: int = strawberry.field(description="With AFTER_END_PLUS_DAYS: how many days.")
+
+
+@strawberry.type(description="How many recipients have one status.")
+class StatusCount:
+    status: Status = strawberry.field(description="The status.")
+    count: int = strawberry.field(description="How many; 0 is said too.")
+
+
+@strawberry.type(description="How many recipients are in one stage.")
+class StageCount:
+    stage: Stage = strawberry.field(description="The stage.")
+    count: int = strawberry.field(description="How many; 0 is said too.")
+
+
+@strawberry.type(description="An ordered list of steps with settings, in which people are enrolled.")
+class Sequence(Node):
+    external_id: str | None = strawberry.field(description="The partner's own id for it.")
+    name: str = strawberry.field(description="Its name.")
+    status: SequenceStatus = strawberry.field(description="Where it stands.")
+    settings: SequenceSettings = strawberry.field(description="What it is told beside its steps.")
+
+    @strawberry.field(description="Its steps in order.")
+    async def steps(self, info: Info) -> list[Step]:
+        return await info.context.loaders.steps_of_sequence(self)
+
+    @strawberry.field(description="The mailboxes it sends from, in turn.")
+    async def mailboxes(self, info: Info) -> list[Mailbox]:
+        return await info.context.loaders.mailboxes_of_sequence(self)
+
+    @strawberry.field(description="How many recipients have each status; every status is there, 0 included.")
+    async def status_counts(self, info: Info) -> list[StatusCount]:
+        return await info.context.loaders.status_counts_of_sequence(self)
+
+    @strawberry.field(description="How many recipients are in each stage; every stage is there, 0 included.")
+    async def stage_counts(self, info: Info) -> list[StageCount]:
+        return await info.context.loaders.stage_counts_of_sequence(self)
+
+    @strawberry.field(description="The people enrolled in it.")
+    async def recipients(
+        self,
+        info: Info,
+        first: First = 50,
+        after: After = None,
+        filter: _Filter = None,
+        order_by: _Order = None,
+    ) -> Annotated["RecipientConnection", strawberry.lazy("api.types.recipients")]:
+        found: Any = await info.context.loaders.recipients_of_sequence(info, self, first, after, filter, order_by)
+        return found  # type: ignore[no-any-return]
+
+
+@strawberry.type(description="One page of sequences.")
+class SequenceConnection(Connection[Sequence]):
+    pass
