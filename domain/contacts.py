@@ -131,7 +131,8 @@ async def _find(t: Tx, wanted: Sequence[ContactFields]) -> list[asyncpg.Record]:
     return await t.fetch(
         """
         SELECT * FROM contacts
-        WHERE workspace_id = $1 AND (id = ANY($2::uuid[]) OR external_id = ANY($3::text[]) OR email_key = ANY($4::text[]))
+        WHERE workspace_id = $1
+            AND (id = ANY($2::uuid[]) OR external_id = ANY($3::text[]) OR email_key = ANY($4::text[]))
         """,
         t.workspace_id,
         [fields.contact_id for fields in wanted if fields.contact_id],

@@ -136,7 +136,8 @@ async def _prepare(t: Tx, actor: Actor, enrolment: Enrolment) -> _Batch:
 async def _mailboxes(t: Tx, enrolment: Enrolment) -> list[UUID]:
     if enrolment.mailbox_id is None:
         rows = await t.fetch(
-            "SELECT mailbox_id AS id FROM sequence_mailboxes WHERE workspace_id = $1 AND sequence_id = $2 ORDER BY position",
+            "SELECT mailbox_id AS id FROM sequence_mailboxes WHERE workspace_id = $1 AND sequence_id = $2 "
+            "ORDER BY position",
             t.workspace_id,
             enrolment.sequence_id,
         )

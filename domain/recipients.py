@@ -288,7 +288,8 @@ async def _save_content(t: Tx, before: Recipient, plan: Plan, step_id: UUID, con
             raise Invalid("This text is saved already; nothing was changed.", field=["body"])
     await t.execute(
         """
-        INSERT INTO recipient_steps (workspace_id, recipient_id, step_id, subject, body, task_title, task_notes, edited_at)
+        INSERT INTO recipient_steps (workspace_id, recipient_id, step_id, subject, body, task_title, task_notes,
+            edited_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN $9::timestamptz END)
         ON CONFLICT (recipient_id, step_id) DO UPDATE SET subject = excluded.subject, body = excluded.body,
             task_title = excluded.task_title, task_notes = excluded.task_notes, edited_at = excluded.edited_at

@@ -117,9 +117,11 @@ _CLAIM = """
         SELECT *, row_number() OVER () AS n FROM turn
     ), taken AS (
         INSERT INTO messages (id, workspace_id, recipient_id, sequence_id, contact_id, mailbox_id, step_id, step_run,
-            direction, channel, state, rfc_message_id, "references", token, tries, first_tried_at, lease_until, created_at)
+            direction, channel, state, rfc_message_id, "references", token, tries, first_tried_at, lease_until,
+            created_at)
         SELECT ($3::uuid[])[n], workspace_id, recipient_id, sequence_id, contact_id, mailbox_id, current_step_id,
-            step_run, 'OUTGOING', 'EMAIL', 'CLAIMED', '<' || ($4::text[])[n] || '@' || split_part(address, '@', 2) || '>',
+            step_run, 'OUTGOING', 'EMAIL', 'CLAIMED',
+            '<' || ($4::text[])[n] || '@' || split_part(address, '@', 2) || '>',
             '[]', 1, 1, now(), now() + $5::interval, now()
         FROM numbered
         ON CONFLICT (recipient_id, step_id, step_run) DO UPDATE
@@ -148,10 +150,13 @@ _LOAD = """
     SELECT x.id AS message_id, x.token, x.tries, x.workspace_id, x.recipient_id, r.version, x.sequence_id, x.step_id,
         x.step_run, x.rfc_message_id, now() + make_interval(secs => w.clock_offset_seconds) AS now,
         m.id AS mailbox_id, m.address, m.display_name, m.smtp_host, m.smtp_port, m.smtp_security, m.smtp_username,
-        m.smtp_password, coalesce(o.subject, t.subject) AS subject, coalesce(o.body, t.body) AS body, t.send_as_reply, q.settings,
+        m.smtp_password, coalesce(o.subject, t.subject) AS subject, coalesce(o.body, t.body) AS body, t.send_as_reply,
+        q.settings,
         c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields,
-        (SELECT coalesce(json_agg(json_build_object('id', p.rfc_message_id, 'subject', p.subject) ORDER BY p.at, p.id), '[]')
-            FROM messages p WHERE t.send_as_reply AND p.workspace_id = x.workspace_id AND p.recipient_id = x.recipient_id
+        (SELECT coalesce(json_agg(json_build_object('id', p.rfc_message_id, 'subject', p.subject)
+                ORDER BY p.at, p.id), '[]')
+            FROM messages p
+            WHERE t.send_as_reply AND p.workspace_id = x.workspace_id AND p.recipient_id = x.recipient_id
                 AND p.direction = 'OUTGOING' AND p.state = 'SENT')::text AS thread
     FROM messages x
     JOIN recipients r ON r.id = x.recipient_id AND r.workspace_id = x.workspace_id
@@ -241,8 +246,8 @@ class Mark:
 
 _MARK = f"""
     WITH u AS (
-        SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::text[]) AS u (id, token, version, to_address, subject, text, html, in_reply_to, refs)
+        SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[],
+            $8::text[], $9::text[]) AS u (id, token, version, to_address, subject, text, html, in_reply_to, refs)
     ), allowed AS (
         SELECT x.id
         FROM u JOIN messages x ON x.id = u.id

@@ -439,8 +439,8 @@ async def _insert_step(t: Tx, sequence_id: UUID, position: int, step: NewStep) -
     step_id = new_id()
     await t.execute(
         """
-        INSERT INTO steps (id, workspace_id, sequence_id, position, kind, wait_amount, wait_unit, subject, body, task_kind,
-            task_title, task_notes, send_as_reply, created_at, updated_at)
+        INSERT INTO steps (id, workspace_id, sequence_id, position, kind, wait_amount, wait_unit, subject, body,
+            task_kind, task_title, task_notes, send_as_reply, created_at, updated_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)
         """,
         step_id,

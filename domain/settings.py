@@ -43,9 +43,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """
     problems: list[str] = []
     values: dict[str, object] = {}
-    for name in ("DATABASE_URL", "REDIS_URL", "RELANCE_SECRET_KEY"):
-        if not environment.get(name):
-            problems.append(f"{name} is not set. See .env.example for what it should be.")
+    problems += [
+        f"{name} is not set. See .env.example for what it should be."
+        for name in ("DATABASE_URL", "REDIS_URL", "RELANCE_SECRET_KEY")
+        if not environment.get(name)
+    ]
     if url := environment.get("DATABASE_URL"):
         values["database_url"] = url
         try:

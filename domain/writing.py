@@ -202,7 +202,8 @@ async def _note_done(t: Tx, changes: Sequence[Change]) -> None:
             """
             INSERT INTO recipient_steps (workspace_id, recipient_id, step_id, outcome, done_at, message_id)
             SELECT $1, u.recipient_id, u.step_id, u.outcome, $2, u.message_id
-            FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::uuid[]) AS u (recipient_id, step_id, outcome, message_id)
+            FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::uuid[])
+                AS u (recipient_id, step_id, outcome, message_id)
             ON CONFLICT (recipient_id, step_id)
             DO UPDATE SET outcome = excluded.outcome, done_at = excluded.done_at, message_id = excluded.message_id
             """,
@@ -315,7 +316,8 @@ async def _close_pending(t: Tx, changes: Sequence[Change]) -> None:
             """
             UPDATE pending_actions p SET closed_at = $2, closed_by_kind = u.kind, closed_by_id = u.actor_id,
                 outcome = u.outcome, note = u.note, version = p.version + 1
-            FROM unnest($3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[]) AS u (id, kind, actor_id, outcome, note)
+            FROM unnest($3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[])
+                AS u (id, kind, actor_id, outcome, note)
             WHERE p.workspace_id = $1 AND p.id = u.id AND p.closed_at IS NULL
             """,
             t.workspace_id,

@@ -115,17 +115,29 @@ async def _listen(url: str, wake: Callable[[], None], stop: asyncio.Event) -> No
     while not stop.is_set():
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
             connection = await listen(url, wake)
+            broken = asyncio.Event()
+            connection.add_termination_listener(lambda _: broken.set())
             try:
                 wake()  # whatever was rung while nobody listened
-                while not connection.is_closed() and not stop.is_set():
-                    await asyncio.sleep(0.5)
+                await _first(broken, stop)
             finally:
                 await connection.close(timeout=2)
-        await asyncio.sleep(0.5)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 0.5)
+
+
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of the events is set."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 async def _tick(url: str, wake: Callable[[], None], stop: asyncio.Event) -> None:
-    """Keep an arq worker whose only job wakes the loops; start it anew when Redis was away for longer than its patience."""
+    """Keep an arq worker whose only job wakes the loops; start it anew when Redis outlasted its patience."""
 
     async def tick(ctx: dict[Any, Any], *_: Any, **__: Any) -> None:
         wake()

@@ -1,6 +1,7 @@
 """Numbering the feed and telling the API processes, through Redis.
 
-Redis carries a hint: a lost message is a harmless read of the feed later. Source: architecture.md "The flow of one change".
+Redis carries a hint: a lost message is a harmless read of the feed later.
+Source: architecture.md "The flow of one change".
 """
 
 import logging

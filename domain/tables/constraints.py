@@ -111,8 +111,12 @@ UNIQUE: dict[str, tuple[str, str]] = {
 
 INDEXES: dict[str, str] = {
     # one open recipient per contact and sequence
-    "recipients_one_open": "UNIQUE ON recipients (sequence_id, contact_id) WHERE end_reason IS NULL AND deleted_at IS NULL",
-    "recipients_external_id": "UNIQUE ON recipients (workspace_id, external_id) WHERE external_id IS NOT NULL AND deleted_at IS NULL",
+    "recipients_one_open": (
+        "UNIQUE ON recipients (sequence_id, contact_id) WHERE end_reason IS NULL AND deleted_at IS NULL"
+    ),
+    "recipients_external_id": (
+        "UNIQUE ON recipients (workspace_id, external_id) WHERE external_id IS NOT NULL AND deleted_at IS NULL"
+    ),
     "contacts_external_id": "UNIQUE ON contacts (workspace_id, external_id) WHERE external_id IS NOT NULL",
     "contacts_email_key": "UNIQUE ON contacts (workspace_id, email_key) WHERE email_key IS NOT NULL",
     "contacts_by_age": "ON contacts (workspace_id, created_at DESC, id DESC)",
@@ -128,7 +132,9 @@ INDEXES: dict[str, str] = {
     "recipients_by_sequence": "ON recipients (sequence_id, enrolled_at DESC, id DESC) WHERE deleted_at IS NULL",
     "recipients_by_status": "ON recipients (sequence_id, status, enrolled_at DESC, id DESC) WHERE deleted_at IS NULL",
     "recipients_by_workspace": "ON recipients (workspace_id, enrolled_at DESC, id DESC) WHERE deleted_at IS NULL",
-    "recipients_by_status_change": "ON recipients (sequence_id, status_changed_at DESC, id DESC) WHERE deleted_at IS NULL",
+    "recipients_by_status_change": (
+        "ON recipients (sequence_id, status_changed_at DESC, id DESC) WHERE deleted_at IS NULL"
+    ),
     "recipients_by_update": "ON recipients (sequence_id, updated_at DESC, id DESC) WHERE deleted_at IS NULL",
     "recipients_by_due": "ON recipients (sequence_id, due_at, id) WHERE deleted_at IS NULL",
     "recipients_by_name": "ON recipients (sequence_id, sort_name, id) WHERE deleted_at IS NULL",
