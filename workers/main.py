@@ -116,7 +116,7 @@ async def _listen(url: str, wake: Callable[[], None], stop: asyncio.Event) -> No
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
             connection = await listen(url, wake)
             broken = asyncio.Event()
-            connection.add_termination_listener(lambda _: broken.set())
+            connection.add_termination_listener(lambda _, broken=broken: broken.set())
             try:
                 wake()  # whatever was rung while nobody listened
                 await _first(broken, stop)
