@@ -12,16 +12,22 @@ import secrets
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from domain.database import Tx, fetch, tx
-from domain.refusals import Invalid, NotFound
+from tortoise.expressions import RawSQL
+
+from domain import tables
+from domain.database import Tx, tx
+from domain.refusals import Invalid, NotFound, WorkspaceUnknown
 from domain.rules.ids import new_id
 
 _LETTERS: Final = string.ascii_letters + string.digits
-_TOUCH_EVERY = timedelta(minutes=1)
+# The database's clock decides, as everywhere.
+_NOW = RawSQL("now()")
+_LIVE = RawSQL("(revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()))")
+_STALE = RawSQL("(last_used_at IS NULL OR last_used_at < now() - interval '1 minute')")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +57,6 @@ class NewKey:
     secret: str
 
 
-_SELECT = """
-    SELECT k.id, k.workspace_id, w.name AS workspace_name, k.name, k.public_id, k.created_at, k.expires_at,
-        k.last_used_at, k.revoked_at, k.secret_hash
-    FROM api_keys k JOIN workspaces w ON w.id = k.workspace_id
-"""
-
-
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
@@ -72,14 +71,14 @@ async def create_workspace(name: str) -> UUID:
 
     async def work(t: Tx) -> UUID:
         await t.execute(
-            "INSERT INTO workspaces (id, name, clock_offset_seconds, created_at) VALUES ($1, $2, 0, now()) "
-            "ON CONFLICT DO NOTHING",
+            """
+            WITH made AS (
+                INSERT INTO workspaces (id, name, clock_offset_seconds, created_at) VALUES ($1, $2, 0, now())
+                RETURNING id
+            ) INSERT INTO feeds (workspace_id, epoch, last_seq, first_seq) SELECT id, $3, 0, 1 FROM made
+            """,
             workspace_id,
             name,
-        )
-        await t.execute(
-            "INSERT INTO feeds (workspace_id, epoch, last_seq, first_seq) VALUES ($1, $2, 0, 1) ON CONFLICT DO NOTHING",
-            workspace_id,
             _random(8),
         )
         return workspace_id
@@ -89,8 +88,8 @@ async def create_workspace(name: str) -> UUID:
 
 async def find_workspace(name: str) -> UUID | None:
     """Return the id of the oldest workspace of this name; None when there is none."""
-    rows = await fetch("SELECT id FROM workspaces WHERE name = $1 ORDER BY created_at, id LIMIT 1", name)
-    return rows[0]["id"] if rows else None
+    found = await tables.Workspace.filter(name=name).order_by("created_at", "id").first()
+    return found.id if found else None
 
 
 async def create(workspace_id: UUID, name: str, *, expires_at: datetime | None = None) -> NewKey:
@@ -102,49 +101,39 @@ async def create(workspace_id: UUID, name: str, *, expires_at: datetime | None =
     """
     if not name.strip() or len(name) > 200:
         raise Invalid("A key needs a name of 1 to 200 characters, so that you know it again.", field=["name"])
+    if not await tables.Workspace.exists(id=workspace_id):
+        raise WorkspaceUnknown
     public_id = _random(8)
     made = NewKey(new_id(), workspace_id, f"rel_{public_id}_{_random(32)}")
-
-    async def work(t: Tx) -> NewKey:
-        await t.execute(
-            "INSERT INTO api_keys (id, workspace_id, name, public_id, secret_hash, created_at, expires_at) "
-            "VALUES ($1, $2, $3, $4, $5, now(), $6) ON CONFLICT (id) DO NOTHING",
-            made.id,
-            workspace_id,
-            name.strip(),
-            public_id,
-            _digest(made.secret),
-            expires_at,
-        )
-        return made
-
-    return await tx(workspace_id, work, rings=False)
+    await tables.ApiKey.create(
+        id=made.id,
+        workspace_id=workspace_id,
+        name=name.strip(),
+        public_id=public_id,
+        secret_hash=_digest(made.secret),
+        expires_at=expires_at,
+    )
+    return made
 
 
 async def list_keys(workspace_id: UUID | None = None) -> Sequence[ApiKey]:
     """Return the keys of one workspace or, for the operator, of all; oldest first, revoked ones included."""
-    rows = await fetch(
-        f"{_SELECT} WHERE $1::uuid IS NULL OR k.workspace_id = $1 ORDER BY k.created_at, k.id", workspace_id
-    )
-    return [_to_key(row) for row in rows]
+    wanted = tables.ApiKey.all() if workspace_id is None else tables.ApiKey.filter(workspace_id=workspace_id)
+    return await _named(await wanted.order_by("created_at", "id"))
 
 
-async def revoke(key_id_or_public_id: str) -> ApiKey:
+async def revoke(public_id_or_key: str) -> ApiKey:
     """Revoke a key by its name (the eight letters) or the shown part of it. Revoking twice changes nothing more.
 
     Raises:
         NotFound
     """
-    public_id = key_id_or_public_id.removeprefix("rel_").partition("_")[0]
-    await fetch(
-        "WITH u AS (UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE public_id = $1 RETURNING id) "
-        "SELECT id FROM u",
-        public_id,
-    )
-    rows = await fetch(f"{_SELECT} WHERE k.public_id = $1", public_id)
-    if not rows:
+    public_id = public_id_or_key.removeprefix("rel_").partition("_")[0]
+    await tables.ApiKey.filter(public_id=public_id, revoked_at=None).update(revoked_at=_NOW)
+    found = await _named(await tables.ApiKey.filter(public_id=public_id))
+    if not found:
         raise NotFound("API key")
-    return _to_key(rows[0])
+    return found[0]
 
 
 async def authenticate(secret: str) -> ApiKey | None:
@@ -153,25 +142,22 @@ async def authenticate(secret: str) -> ApiKey | None:
     public_id = rest.partition("_")[0]
     if prefix != "rel" or len(secret) > 100:
         return None
-    rows = await fetch(
-        f"{_SELECT} WHERE k.public_id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())",
-        public_id,
-    )
-    if not rows or not hmac.compare_digest(rows[0]["secret_hash"], _digest(secret)):
+    row = await tables.ApiKey.annotate(live=_LIVE).get_or_none(public_id=public_id, live=True)
+    if row is None or not hmac.compare_digest(row.secret_hash, _digest(secret)):
         return None
-    return _to_key(rows[0])
+    return (await _named([row]))[0]
 
 
 async def touch(key_id: UUID) -> None:
     """Note that a key was used, at most once a minute."""
-    await fetch(
-        "WITH u AS (UPDATE api_keys SET last_used_at = now() WHERE id = $1 "
-        "AND (last_used_at IS NULL OR last_used_at < now() - $2::interval) RETURNING id) SELECT id FROM u",
-        key_id,
-        _TOUCH_EVERY,
-    )
+    await tables.ApiKey.annotate(stale=_STALE).filter(id=key_id, stale=True).update(last_used_at=_NOW)
 
 
-def _to_key(row: object) -> ApiKey:
-    names = ApiKey.__dataclass_fields__
-    return ApiKey(**{name: row[name] for name in names})  # type: ignore[index]
+async def _named(rows: Sequence[tables.ApiKey]) -> list[ApiKey]:
+    """Return the rows with the names of their workspaces."""
+    workspaces = await tables.Workspace.filter(id__in={row.workspace_id for row in rows})
+    names = {workspace.id: workspace.name for workspace in workspaces}
+    own = [name for name in ApiKey.__dataclass_fields__ if name != "workspace_name"]
+    return [
+        ApiKey(**{name: getattr(row, name) for name in own}, workspace_name=names[row.workspace_id]) for row in rows
+    ]

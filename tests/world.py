@@ -25,9 +25,7 @@ def email(
     wait: Wait = NOW,
     send_as_reply: bool = False,
 ) -> NewStep:
-    return NewStep(
-        kind=StepKind.AUTOMATED_EMAIL, wait=wait, subject=subject, body=body, send_as_reply=send_as_reply
-    )
+    return NewStep(kind=StepKind.AUTOMATED_EMAIL, wait=wait, subject=subject, body=body, send_as_reply=send_as_reply)
 
 
 def task(title: str = "Call", *, wait: Wait = NOW) -> NewStep:
