@@ -88,9 +88,21 @@ def settings_of(stored: str) -> SequenceSettings:
 _CLAIM = """
     WITH turn AS (
         SELECT m.id AS mailbox_id, m.address, m.minimum_gap_seconds, b.left_today, b.oldest, d.*
-        FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id
+        FROM (
+            -- whose turn is longest overdue first, and only those with something due: an idle one costs one look
+            SELECT m.*, now() + make_interval(secs => w.clock_offset_seconds) AS business_now
+            FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id
+            WHERE m.state = 'CONNECTED' AND m.next_send_at <= now() AND EXISTS (
+                SELECT FROM recipients r WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL'
+                    AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds))
+            ORDER BY m.next_send_at
+            FOR NO KEY UPDATE OF m SKIP LOCKED
+        ) m
         CROSS JOIN LATERAL (
-            SELECT m.daily_limit - count(*) AS left_today, min(x.marked_at) AS oldest
+            SELECT m.daily_limit - count(*) - (
+                    SELECT count(*) FROM messages k
+                    WHERE k.mailbox_id = m.id AND k.state = 'CLAIMED' AND k.lease_until > now()
+                ) AS left_today, min(x.marked_at) AS oldest
             FROM messages x
             WHERE x.mailbox_id = m.id AND x.marked_at > now() - interval '24 hours'
         ) b
@@ -100,19 +112,15 @@ _CLAIM = """
             FROM recipients r JOIN sequences s ON s.id = r.sequence_id
             JOIN contacts c ON c.id = r.contact_id
             LEFT JOIN messages x ON x.recipient_id = r.id AND x.step_id = r.current_step_id AND x.step_run = r.step_run
-            WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL'
-                AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
+            WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL' AND r.due_at <= m.business_now
                 AND s.status = 'ACTIVE' AND s.workspace_id = m.workspace_id
-                AND (c.out_of_office_until IS NULL
-                    OR c.out_of_office_until <= now() + make_interval(secs => w.clock_offset_seconds))
+                AND (c.out_of_office_until IS NULL OR c.out_of_office_until <= m.business_now)
                 AND (x.id IS NULL OR x.state IN ('DROPPED', 'DEFERRED')
                     OR (x.state = 'CLAIMED' AND x.lease_until < now()))
             ORDER BY r.due_at, r.id
             LIMIT greatest(0, least(b.left_today, CASE WHEN m.minimum_gap_seconds = 0 THEN $2 ELSE 1 END))
         ) d
-        WHERE m.state = 'CONNECTED' AND m.next_send_at <= now()
         LIMIT $1
-        FOR NO KEY UPDATE OF m SKIP LOCKED
     ), numbered AS (
         SELECT *, row_number() OVER () AS n FROM turn
     ), taken AS (
