@@ -1,0 +1,77 @@
+"""How commands speak: one clear sentence when they refuse, and never a traceback unless it was asked for."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class CannotGoOn(Exception):
+    """A command cannot do what it was told. The text is the sentence for people: what is wrong, and the way out."""
+
+    def __init__(self, sentence: str, *, exit_code: int = 1) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+def say(text: str = "") -> None:
+    """Print a line at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def say_aside(text: str) -> None:
+    """Print a line where it does not mix with the result of the command."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def say_json(value: Any) -> None:
+    """Print a value for scripts."""
+    say(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def write_log(level: str) -> None:
+    """Let this process log to its standard error, one line an event."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run one asynchronous command to its end."""
+    return asyncio.run(work)
+
+
+def tell(problem: Exception) -> int:
+    """Print what went wrong, as a sentence where it is a refusal, and return the exit code."""
+    for line in _lines(problem):
+        say_aside(line)
+    if _debugging():
+        traceback.print_exception(problem)
+    return getattr(problem, "exit_code", 1)
+
+
+def _lines(problem: Exception) -> list[str]:
+    # Only a process that fails pays for these imports.
+    from cli.catcher import PortTaken
+    from cli.embedded import EmbeddedServersCannotStart
+    from domain.refusals import Refusal
+    from domain.rules.csv_records import CsvUnusable
+    from domain.secrets import SecretUnreadable
+    from domain.settings import SettingsInvalid
+
+    if isinstance(problem, SettingsInvalid):
+        return ["These settings are missing or wrong:", *(f"  - {line}" for line in problem.problems)]
+    if isinstance(problem, (CannotGoOn, Refusal, EmbeddedServersCannotStart, PortTaken, CsvUnusable, SecretUnreadable)):
+        return [str(problem)]
+    lines = [f"Something unexpected happened: {type(problem).__name__}: {problem}"]
+    if not _debugging():
+        lines.append("Set RELANCE_LOG_LEVEL=debug and try again to see where.")
+    return lines
+
+
+def _debugging() -> bool:
+    return os.environ.get("RELANCE_LOG_LEVEL", "").lower() == "debug"

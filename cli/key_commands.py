@@ -1,0 +1,89 @@
+"""`relance keys`: making, listing and revoking API keys, for whoever runs the installation."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cli.console import CannotGoOn, run, say, say_json
+from cli.reaching import opened, workspace_named
+from domain import keys
+from domain.keys import ApiKey
+from domain.settings import Settings
+
+
+def create_key(
+    settings: Settings, name: str, workspace: str | None, expires_in_days: int | None, as_json: bool
+) -> None:
+    """Make a key, and its workspace when none has that name yet, and print it: it is shown this once."""
+
+    async def work() -> dict[str, Any]:
+        async with opened(settings):
+            if workspace and not await _is_known(workspace):
+                await keys.create_workspace(workspace)
+            workspace_id = await workspace_named(workspace)
+            expires_at = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
+            made = await keys.create(workspace_id, name, expires_at=expires_at)
+            return {"apiKey": made.secret, "id": made.id, "workspaceId": workspace_id, "expiresAt": expires_at}
+
+    made = run(work())
+    if as_json:
+        say_json(made)
+        return
+    say(made["apiKey"])
+    say("Keep it now: it cannot be shown again. Send it as `Authorization: Bearer KEY`.")
+
+
+def list_keys(settings: Settings, as_json: bool) -> None:
+    """Print all keys, oldest first, without their secret part."""
+
+    async def work() -> list[ApiKey]:
+        async with opened(settings):
+            return list(await keys.list_keys())
+
+    found = run(work())
+    if as_json:
+        say_json([{**asdict(key), "hint": key.hint} for key in found])
+        return
+    if not found:
+        say("There are no keys yet. Make one with: relance keys create --name NAME --workspace WORKSPACE")
+    for key in found:
+        used = f"last used {_day(key.last_used_at)}" if key.last_used_at else "never used"
+        say(f"{key.hint}  {_state(key):<18}  {used:<20}  {key.workspace_name}: {key.name}")
+
+
+def revoke_key(settings: Settings, key: str, as_json: bool) -> None:
+    """Revoke a key by its shown part.
+
+    Raises:
+        NotFound
+    """
+
+    async def work() -> ApiKey:
+        async with opened(settings):
+            return await keys.revoke(key)
+
+    revoked = run(work())
+    if as_json:
+        say_json({**asdict(revoked), "hint": revoked.hint})
+    else:
+        say(f"The key {revoked.hint} ({revoked.name}) is revoked; it opens nothing any more.")
+
+
+async def _is_known(workspace: str) -> bool:
+    try:
+        await workspace_named(workspace)
+    except CannotGoOn:
+        return await keys.find_workspace(workspace) is not None
+    return True
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked_at:
+        return f"revoked {_day(key.revoked_at)}"
+    if key.expires_at and key.expires_at <= datetime.now(UTC):
+        return f"expired {_day(key.expires_at)}"
+    return f"until {_day(key.expires_at)}" if key.expires_at else "valid"
+
+
+def _day(at: datetime) -> str:
+    return at.date().isoformat()

@@ -1,0 +1,85 @@
+"""The two long-running programs, the API and the worker, as a process runs them: alone or under `relance up`.
+
+Loading comes apart from running, so that a child of `up` imports while the servers start.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from cli.console import CannotGoOn, write_log
+
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def load_api() -> Callable[[], None]:
+    """Import the API and return what serves it until the process is told to stop.
+
+    The returned function raises SettingsInvalid, DatabaseUnreachable, and CannotGoOn when it cannot start.
+    """
+    import uvloop
+
+    from api.app import server, tune_garbage_collection
+    from cli.smtp_sign_in import try_smtp
+    from domain.database import database
+    from domain.settings import Settings, read_settings
+
+    async def until_told(settings: Settings) -> None:
+        async with database(settings.database_url, pool_size=1):
+            pass  # what the server would only log is refused here, in one sentence
+        running = server(settings, try_smtp=try_smtp)
+
+        def tell() -> None:
+            running.force_exit = running.should_exit
+            running.should_exit = True
+
+        # uvicorn would raise the signal once more at its end, and a clean stop would count as a death.
+        running.capture_signals = contextlib.nullcontext  # type: ignore[assignment, method-assign]
+        for number in _ENDING:
+            asyncio.get_running_loop().add_signal_handler(number, tell)
+        tune_garbage_collection()
+        try:
+            await running.serve()
+        except SystemExit:
+            raise CannotGoOn(f"The API cannot listen on {settings.host}:{settings.port}; set another port.") from None
+        if not running.started:
+            raise CannotGoOn("The API could not start; the log above says why.")
+
+    def run() -> None:
+        settings = read_settings(os.environ)
+        write_log(settings.log_level)
+        uvloop.run(until_told(settings))
+
+    return run
+
+
+def load_worker() -> Callable[[], None]:
+    """Import the worker and return what runs it until the process is told to stop.
+
+    The returned function raises SettingsInvalid, and DatabaseUnreachable when it cannot start.
+    """
+    import uvloop
+
+    from domain.settings import Settings, read_settings
+    from workers.main import run as work
+
+    async def until_told(settings: Settings) -> None:
+        stop = asyncio.Event()
+        for number in _ENDING:
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await work(settings, stop)
+
+    def run() -> None:
+        settings = read_settings(os.environ)
+        write_log(settings.log_level)
+        uvloop.run(until_told(settings))
+
+    return run
+
+
+def adopt(settings: Mapping[str, str]) -> None:
+    """Make these settings the environment of this process."""
+    os.environ.update(settings)

@@ -1,0 +1,74 @@
+"""Reaching the database from a command, with a refusal in plain words when that fails."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from domain.settings import Settings
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+@asynccontextmanager
+async def reaching_database(url: str) -> AsyncIterator[None]:
+    """Turn what the driver raises inside the block into a sentence.
+
+    Raises:
+        DatabaseUnreachable: no connection could be opened.
+    """
+    import asyncpg
+
+    from domain.refusals import DatabaseUnreachable
+
+    try:
+        yield
+    except (
+        OSError,
+        TimeoutError,
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.TooManyConnectionsError,
+        asyncpg.PostgresConnectionError,
+    ) as problem:
+        raise DatabaseUnreachable(url, problem) from problem
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[None]:
+    """The database of an installation whose tables are up to date, for the length of the block.
+
+    Raises:
+        DatabaseUnreachable: no connection could be opened.
+        CannotGoOn: there are no tables yet.
+    """
+    from cli.console import CannotGoOn
+    from domain.database import database, fetch
+
+    async with database(settings.database_url, pool_size=3, application="relance-command"):
+        if not (await fetch("SELECT to_regclass('workspaces') IS NOT NULL AS there"))[0]["there"]:
+            raise CannotGoOn("The database has no tables of Relance yet. Run `relance migrate` first.")
+        yield
+
+
+async def workspace_named(words: str | None) -> "UUID":
+    """Return the workspace of this name or id; without words, the only one there is.
+
+    Raises:
+        CannotGoOn: there is none, or the words do not decide.
+    """
+    from cli.console import CannotGoOn
+    from domain.database import fetch
+
+    rows = await fetch("SELECT id, name FROM workspaces ORDER BY created_at, id")
+    found = [row for row in rows if words is None or words in (row["name"], str(row["id"]))]
+    if len(found) == 1:
+        found_id: UUID = found[0]["id"]
+        return found_id
+    there = ", ".join(f"{row['name']} ({row['id']})" for row in rows[:10])
+    if not rows:
+        raise CannotGoOn("There is no workspace yet. Make one with: relance keys create --workspace NAME")
+    if not found:
+        raise CannotGoOn(f"There is no workspace “{words}”. There is: {there}.")
+    raise CannotGoOn(f"Say which workspace with --workspace; there is: {there}.")

@@ -1,0 +1,300 @@
+"""`relance up`: everything from one command. Servers, migrations, mail catcher, API, worker and demo data.
+
+The processes are children of this one. Ctrl-C ends them in order: worker and API, mail catcher, servers. When this
+process is killed they read the end of a pipe and end by themselves.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from cli import instance
+from cli.children import Child
+from cli.console import CannotGoOn, say, say_aside
+from cli.embedded import Servers, embedded_servers
+from cli.embedded.datadir import prepare
+from cli.embedded.ports import choose
+
+if TYPE_CHECKING:
+    from cli.catcher import RunningCatcher
+    from cli.demo import Demo
+
+_LOOK_AROUND_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the operator asked for."""
+
+    directory: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    demo: bool = True
+
+
+def up(wanted: Wanted) -> int:
+    """Run until told to stop; return the exit code.
+
+    Raises:
+        CannotGoOn, EmbeddedServersCannotStart, PortTaken, Refusal: something cannot start; nothing is left running.
+    """
+    return asyncio.run(_Up(wanted).until_told())
+
+
+class _Up:
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._began_at = monotonic()
+        self._told = False
+        self._children: list[Child] = []
+
+    async def until_told(self) -> int:
+        running = asyncio.current_task()
+        assert running is not None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._tell, running)
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            if not self._told:
+                raise
+            say("Stopped.")
+        return 0
+
+    def _tell(self, running: "asyncio.Task[Any]") -> None:
+        if self._told:
+            for child in self._children:
+                child.kill()
+            return
+        self._told = True
+        say("\nStopping. Press Ctrl-C again to hurry.")
+        running.cancel()
+
+    async def _run(self) -> None:
+        directory = prepare(self._wanted.directory)
+        _refuse_taken_port(self._wanted.host, self._wanted.port)
+        api, worker = (
+            Child(program, instance.log_file(directory, program), say_aside) for program in ("api", "worker")
+        )
+        self._children = [worker, api]
+        # They import while the servers start, and so do we.
+        await asyncio.gather(api.launch(), worker.launch())
+        try:
+            loading = asyncio.create_task(asyncio.to_thread(_load))
+            self._progress("starting PostgreSQL and Redis" if _embeds_any() else "opening the data directory")
+            async with embedded_servers(
+                directory, postgres="DATABASE_URL" not in os.environ, valkey="REDIS_URL" not in os.environ
+            ) as servers:
+                await loading
+                await self._run_on(directory, servers, api, worker)
+        finally:
+            await self._stop_children()
+
+    async def _run_on(self, directory: Path, servers: Servers, api: Child, worker: Child) -> None:
+        from domain.database import database, migrate
+
+        environment = {
+            "DATABASE_URL": servers.database_url or os.environ["DATABASE_URL"],
+            "REDIS_URL": servers.redis_url or os.environ["REDIS_URL"],
+            "RELANCE_SECRET_KEY": instance.secret_key(directory, os.environ),
+            "RELANCE_HOST": self._wanted.host,
+            "RELANCE_PORT": str(self._wanted.port),
+        }
+        _check(environment)
+        self._progress("bringing the tables up to date")
+        from cli.reaching import reaching_database
+
+        async with reaching_database(environment["DATABASE_URL"]):
+            await migrate(environment["DATABASE_URL"])
+        async with _catcher(directory) as catcher, database(environment["DATABASE_URL"], pool_size=3):
+            try:
+                await self._serve(directory, servers, environment, catcher, api, worker)
+            finally:
+                _forget(directory)
+                await self._stop_children()
+
+    async def _serve(
+        self,
+        directory: Path,
+        servers: Servers,
+        environment: dict[str, str],
+        catcher: "RunningCatcher",
+        api: Child,
+        worker: Child,
+    ) -> None:
+        from cli.demo import Demo
+        from cli.first_key import first_key
+
+        key = await first_key(directory, "Demo" if self._wanted.demo else "Main")
+        self._progress("starting API and worker")
+        shown = {"RELANCE_GRAPHIQL": "on", "RELANCE_DEMO_KEY": key.secret, "RELANCE_LOG_LEVEL": _log_level()}
+        await asyncio.gather(
+            api.begin({**shown, **_own("RELANCE_GRAPHIQL"), **environment}),
+            worker.begin({"RELANCE_LOG_LEVEL": _log_level(), **environment}),
+        )
+        demo = Demo(key.workspace_id, environment["RELANCE_SECRET_KEY"], "127.0.0.1", catcher.smtp_port)
+        waited_for = [api.wait_until(lambda: _answers(self._wanted)), worker.wait_until(_worker_works)]
+        await _together(*waited_for, *([demo.set_up()] if self._wanted.demo else []))
+        place = _address(self._wanted)
+        connection = {
+            "graphql": f"http://{place}/graphql",
+            "websocket": f"ws://{place}/graphql",
+            "apiKey": key.secret,
+            "smtp": f"127.0.0.1:{catcher.smtp_port}",
+            "mail": catcher.url,
+        }
+        instance.write_private_json(
+            instance.instance_file(directory), {"pid": os.getpid(), **instance.shared_settings(environment)}
+        )
+        instance.write_private_json(instance.connection_file(directory), connection)
+        self._welcome(connection, directory)
+        await self._watch(servers, demo if self._wanted.demo else None)
+
+    async def _watch(self, servers: Servers, demo: "Demo | None") -> None:
+        keeping = asyncio.create_task(_keep_going(demo)) if demo else None
+        try:
+            while True:
+                if trouble := servers.trouble():
+                    raise CannotGoOn(f"{trouble} Relance stops; start it again.")
+                await asyncio.sleep(_LOOK_AROUND_SECONDS)
+        finally:
+            if keeping:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+
+    async def _stop_children(self) -> None:
+        await asyncio.shield(asyncio.gather(*(child.stop() for child in self._children)))
+
+    def _progress(self, words: str) -> None:
+        say(f"  {monotonic() - self._began_at:4.1f} s  {words}")
+
+    def _welcome(self, connection: dict[str, str], directory: Path) -> None:
+        base = connection["graphql"].removesuffix("/graphql")
+        query = "{ recipients(first: 5) { nodes { status statusMessage contact { email } } } }"
+        say(
+            f"""
+Relance is ready after {monotonic() - self._began_at:.1f} s.
+
+  GraphQL   {connection["graphql"]}   (subscriptions: {connection["websocket"]})
+  Mails     {connection["mail"]}   (SMTP {connection["smtp"]}; nothing leaves this machine)
+  API key   {connection["apiKey"]}
+  Scripts   {instance.connection_file(directory)}
+
+Three things to try:
+  1. Ask where people are:
+     curl -s {connection["graphql"]} -H 'Authorization: Bearer {connection["apiKey"]}' \\
+       -H 'Content-Type: application/json' -d '{{"query": "{query}"}}'
+  2. Look around in GraphiQL; the key is filled in:  {base}/graphql
+  3. Read the mails as they go out:  {connection["mail"]}
+
+Stop with Ctrl-C."""
+        )
+
+
+async def _together(*works: Coroutine[Any, Any, None]) -> None:
+    """Do all of it at once; the first that fails ends the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
+async def _keep_going(demo: "Demo") -> None:
+    """Let the demo go on, each round in a task of its own. A round that fails is left out."""
+    while True:
+        await asyncio.sleep(demo.round_seconds)
+        await asyncio.gather(asyncio.create_task(demo.go_on()), return_exceptions=True)
+
+
+def _load() -> None:
+    """Import in a thread what the next steps need."""
+    for module in ("cli.catcher", "cli.demo", "cli.first_key"):
+        import_module(module)
+
+
+def _embeds_any() -> bool:
+    return not {"DATABASE_URL", "REDIS_URL"} <= os.environ.keys()
+
+
+def _own(name: str) -> dict[str, str]:
+    return {name: os.environ[name]} if os.environ.get(name) else {}
+
+
+def _log_level() -> str:
+    return os.environ.get("RELANCE_LOG_LEVEL", "INFO")
+
+
+def _check(environment: dict[str, str]) -> None:
+    """Refuse wrong settings here, where they are seen, and not in the logs of the children."""
+    from domain.settings import read_settings
+
+    read_settings({**os.environ, **environment})
+
+
+@asynccontextmanager
+async def _catcher(directory: Path) -> "AsyncIterator[RunningCatcher]":
+    from cli.catcher import running_catcher
+
+    async with running_catcher(
+        smtp_port=choose(directory, "smtp"), http_port=choose(directory, "mail"), directory=directory / "mails"
+    ) as catcher:
+        yield catcher
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as problem:
+            reason = (problem.strerror or str(problem)).lower()
+            raise CannotGoOn(
+                f"Port {port} on {host} cannot be used ({reason}); choose another one with --port."
+            ) from None
+
+
+def _address(wanted: Wanted) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(wanted.host, wanted.host)
+    return f"[{host}]:{wanted.port}" if ":" in host and not host.startswith("[") else f"{host}:{wanted.port}"
+
+
+async def _answers(wanted: Wanted) -> bool:
+    """Return whether the API says that it is ready."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(wanted.host, wanted.host)
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection(host, wanted.port)
+            try:
+                writer.write(f"GET /readyz HTTP/1.1\r\nHost: {_address(wanted)}\r\nConnection: close\r\n\r\n".encode())
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+
+
+async def _worker_works() -> bool:
+    """Return whether a worker has opened the database: it does so when all else has begun."""
+    from domain.database import fetch
+
+    rows = await fetch(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'relance-worker' "
+        "AND datname = current_database()) AS works"
+    )
+    return bool(rows[0]["works"])
+
+
+def _forget(directory: Path) -> None:
+    for file in (instance.connection_file(directory), instance.instance_file(directory)):
+        file.unlink(missing_ok=True)
