@@ -94,7 +94,7 @@ def from_cursor(cursor: str) -> tuple[str, int]:
         raise CursorForeign from None
 
 
-_FIELDS = (
+FIELDS = (
     "e.workspace_id, f.epoch, e.seq, e.recipient_id, e.version, e.sequence_id, e.type, e.previous_status, e.status, "
     "e.end_reason, e.actor_kind, e.actor_id, e.step_id, e.message_id, e.step_error_id, e.mailbox_id, e.occurred_at"
 )
@@ -136,7 +136,7 @@ _NUMBER = f"""
         SELECT workspace_id, sequence_id, status, stage, delta FROM deltas
         ON CONFLICT (sequence_id, status, stage) DO UPDATE SET count = a.count + excluded.count
     )
-    SELECT {_FIELDS.replace("f.epoch", "m.epoch")}
+    SELECT {FIELDS.replace("f.epoch", "m.epoch")}
     FROM numbered e JOIN moved m USING (workspace_id) ORDER BY e.workspace_id, e.seq
 """
 
@@ -169,7 +169,7 @@ async def after(workspace_id: UUID, cursor: str, *, limit: int = 100, sequence_i
         raise ResyncRequired(head.cursor)
     rows = await fetch(
         f"""
-        SELECT {_FIELDS} FROM events e JOIN feeds f ON f.workspace_id = e.workspace_id
+        SELECT {FIELDS} FROM events e JOIN feeds f ON f.workspace_id = e.workspace_id
         WHERE e.workspace_id = $1 AND e.seq > $2 AND ($3::uuid IS NULL OR e.sequence_id = $3)
         ORDER BY e.seq LIMIT $4
         """,
@@ -185,7 +185,7 @@ async def of_recipient(workspace_id: UUID, recipient_id: UUID, *, after_seq: int
     """Return the numbered events of one recipient, oldest first."""
     rows = await fetch(
         f"""
-        SELECT {_FIELDS} FROM events e JOIN feeds f ON f.workspace_id = e.workspace_id
+        SELECT {FIELDS} FROM events e JOIN feeds f ON f.workspace_id = e.workspace_id
         WHERE e.workspace_id = $1 AND e.recipient_id = $2 AND e.seq > $3 ORDER BY e.version LIMIT $4
         """,
         workspace_id,
