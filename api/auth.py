@@ -6,9 +6,9 @@ Source: api.md "Auth"; reliability.md 2.24.
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from api.context import Caller
 from api.errors import UNAUTHENTICATED, RequestRefused
 from domain import keys
 from domain.keys import ApiKey
@@ -20,18 +20,6 @@ _REMEMBERED_SECONDS: Final = 3.0  # how long a revoked key may still work
 _REMEMBERED_AT_MOST: Final = 10_000
 MISSING: Final = "Send an API key: the header “Authorization: Bearer rel_…”. `relance keys create` makes one."
 WRONG: Final = "This API key is not known, has expired or was revoked. `relance keys list` shows those that work."
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """An authenticated client and the secret it came with."""
-
-    key: ApiKey
-    secret: str
-
-    @property
-    def actor(self) -> Actor:
-        return Actor(ActorKind.API_KEY, self.key.id)
 
 
 class KeyRing:
@@ -59,7 +47,14 @@ class KeyRing:
                 await self._touch(seen[1])
         if seen[1] is None:
             raise RequestRefused(401, UNAUTHENTICATED, WRONG)
-        return Caller(seen[1], secret)
+        key = seen[1]
+        return Caller(
+            workspace_id=key.workspace_id,
+            workspace_name=key.workspace_name,
+            actor=Actor(ActorKind.API_KEY, key.id),
+            key_id=key.id,
+            key_name=key.name,
+        )
 
     async def _touch(self, key: ApiKey) -> None:
         try:

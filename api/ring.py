@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Final
@@ -142,7 +142,7 @@ class Hub:
             with contextlib.suppress(RedisError, OSError):
                 await self._redis.aclose()
 
-    async def read(self, workspace_id: UUID, after: str | None) -> AsyncIterator[list[Event]]:
+    async def read(self, workspace_id: UUID, after: str | None) -> AsyncGenerator[list[Event], None]:
         """Yield the events after a cursor in batches: first what was missed, then live, without end.
 
         None starts with what comes from now on. The caller closes the iterator.

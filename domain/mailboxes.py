@@ -8,6 +8,7 @@ Source: product.md section 4.
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 from uuid import UUID
@@ -51,6 +52,7 @@ class MailboxFields:
     minimum_gap_seconds: int | None = None
 
 
+CLEARABLE: Final = ("display_name", "smtp_username", "smtp_password")
 _DEFAULTS: Final[dict[str, Any]] = {"smtp_security": "STARTTLS", "daily_limit": 200, "minimum_gap_seconds": 60}
 
 
@@ -87,13 +89,15 @@ async def create(workspace_id: UUID, vault: Vault, given: MailboxFields) -> UUID
     return await tx(workspace_id, work, rings=False)
 
 
-async def update(workspace_id: UUID, vault: Vault, mailbox_id: UUID, given: MailboxFields) -> UUID:
-    """Change what is given of a mailbox.
+async def update(
+    workspace_id: UUID, vault: Vault, mailbox_id: UUID, given: MailboxFields, *, clears: Sequence[str] = ()
+) -> UUID:
+    """Change what is given of a mailbox; `clears` names those of CLEARABLE that it has no longer.
 
     Raises:
         Invalid, NotFound
     """
-    values = _sealed(vault, workspace_id, mailbox_id, _checked(given))
+    values = _sealed(vault, workspace_id, mailbox_id, _checked(given)) | dict.fromkeys(clears)
     if "address" in values:
         values["address_key"] = address_key(values["address"])
 
@@ -180,6 +184,7 @@ async def fail_due_without_mailbox(limit: int = 500) -> int:
             WHERE r.mailbox_id IS NOT DISTINCT FROM m.id AND (r.mailbox_id = m.id OR m.id IS NULL)
                 AND r.due_kind = 'AUTOMATED_EMAIL' AND s.status = 'ACTIVE'
                 AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
+                AND NOT EXISTS (SELECT FROM messages x WHERE x.recipient_id = r.id AND x.state = 'HANDING_OVER')
             ORDER BY r.due_at LIMIT $1
         ) r
         WHERE m.id IS NULL OR m.workspace_id = r.workspace_id LIMIT $1

@@ -79,6 +79,7 @@ async def create(
 
     async def work(t: Tx) -> UUID:
         _check_settings(settings, t.now)
+        await _refuse_taken(t, external_id)
         await t.execute(
             """
             INSERT INTO sequences (id, workspace_id, external_id, name, status, settings, created_at, updated_at)
@@ -394,6 +395,15 @@ async def _move(workspace_id: UUID, sequence_id: UUID, to: SequenceStatus, settl
     # The first batch at once, so that a small sequence has settled when the answer arrives; a worker does the rest.
     await settle_batch(workspace_id, sequence_id)
     return moved
+
+
+async def _refuse_taken(t: Tx, external_id: str | None) -> None:
+    if external_id is not None and await t.fetchval(
+        "SELECT EXISTS (SELECT FROM sequences WHERE workspace_id = $1 AND external_id = $2)",
+        t.workspace_id,
+        external_id,
+    ):
+        raise Invalid("Another sequence has this external id already.", field=["externalId"])
 
 
 async def _locked(t: Tx, sequence_id: UUID) -> asyncpg.Record:

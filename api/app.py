@@ -1,0 +1,124 @@
+"""The API server: its parts wired together, its routes, and how it is run.
+
+Source: api.md "Transport"; stack.md sections 0, 3 and 4.
+"""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route, WebSocketRoute
+
+from api.auth import KeyRing
+from api.http import BODY_LIMIT_BYTES, GraphQLOverHttp
+from api.process import Process, TrySmtp
+from api.ring import Hub
+from api.rounds import endlessly
+from api.schema import schema, sdl
+from api.server_pages import Pages
+from api.websocket import GraphQLOverWebSocket
+from domain.database import database
+from domain.secrets import Vault
+from domain.settings import Settings
+
+_KEYS_CHECKED_EVERY_SECONDS: Final = 2.0
+_GRACEFUL_SECONDS: Final = 10
+
+
+def create_app(settings: Settings, *, try_smtp: TrySmtp | None = None) -> Starlette:
+    """Return the API as an ASGI application. Its lifespan opens the database, listens to Redis and polls the feed.
+
+    `try_smtp` signs in to a mail server for `mailboxConnect`; without it that mutation says that it cannot.
+    """
+    process = Process(
+        settings=settings,
+        schema=schema,
+        hub=Hub(settings.redis_url),
+        keys=KeyRing(),
+        vault=Vault(settings.secret_key),
+        try_smtp=try_smtp,
+    )
+    over_http, over_websocket = GraphQLOverHttp(process), GraphQLOverWebSocket(process)
+    pages = Pages(process, sdl())
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(
+                database(settings.database_url, pool_size=settings.database_pool_size, application="relance-api")
+            )
+            await stack.enter_async_context(process.hub.running())
+            checking = asyncio.create_task(
+                endlessly(
+                    "checking the keys of sockets",
+                    over_websocket.close_revoked,
+                    pause_seconds=_KEYS_CHECKED_EVERY_SECONDS,
+                    most_seconds=10,
+                )
+            )
+            try:
+                yield
+            finally:
+                checking.cancel()
+                await asyncio.gather(checking, return_exceptions=True)
+
+    return Starlette(
+        routes=[
+            Route("/", pages.front, methods=["GET"]),
+            Route("/healthz", pages.health, methods=["GET"]),
+            Route("/readyz", pages.readiness, methods=["GET"]),
+            Route("/schema.graphql", pages.schema, methods=["GET"]),
+            Route("/graphql", over_http.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+            WebSocketRoute("/graphql", over_websocket),
+        ],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(settings.allowed_origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["authorization", "content-type", "accept"],
+                expose_headers=["x-request-id"],
+                max_age=600,
+            )
+        ],
+        lifespan=lifespan,
+    )
+
+
+def tune_garbage_collection() -> None:
+    """Take what was built at the start out of the collector's sight and let it look less often (stack.md section 4)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
+def server(settings: Settings, *, try_smtp: TrySmtp | None = None) -> uvicorn.Server:
+    """Return the server, not yet running; `await server.serve()` runs it until `should_exit` is set or a signal."""
+    config = uvicorn.Config(
+        create_app(settings, try_smtp=try_smtp),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=BODY_LIMIT_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=20,
+        ws_ping_timeout=20,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
+async def serve(settings: Settings, *, try_smtp: TrySmtp | None = None) -> None:
+    """Serve until a signal to end arrives, then let running requests finish for up to 10 seconds."""
+    running = server(settings, try_smtp=try_smtp)
+    tune_garbage_collection()
+    await running.serve()

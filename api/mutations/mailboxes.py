@@ -1,0 +1,172 @@
+"""Mailboxes: adding, changing, connecting and disconnecting them.
+
+Source: product.md section 4.
+"""
+
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import strawberry
+from strawberry import UNSET
+
+from api.context import Info
+from api.ids import key_of
+from api.mutations.payloads import MailboxPayload, mutation
+from api.mutations.refusals import MailboxNotConnected, or_refusal, told
+from api.process import SignInRefused, process_of
+from api.types.step_errors import SuggestedFix
+from domain import mailboxes
+from domain.mailbox_sign_in import smtp_sign_in
+from domain.mailboxes import MailboxFields
+from domain.refusals import Invalid
+from domain.rules.ids import Prefix
+from domain.rules.step_errors import CATALOGUE, fix_sentence, sentence
+
+
+class ConnectionSecurity(StrEnum):
+    NONE = "NONE"
+    STARTTLS = "STARTTLS"
+    TLS = "TLS"
+
+
+_MEANING = {
+    "NONE": "No encryption; only for servers on the same machine.",
+    "STARTTLS": "Encryption is started after connecting, or nothing is sent; usually port 587.",
+    "TLS": "Encrypted from the start; usually port 465.",
+}
+strawberry.enum(ConnectionSecurity, description="How a connection to a mail server is encrypted.")
+for _value in ConnectionSecurity.__strawberry_definition__.values:  # type: ignore[attr-defined]
+    _value.description = _MEANING[_value.name]
+
+_NEW = "Left out or null: {}."
+_KEEPS = "Left out or null: kept."
+_CLEARS = "Left out: kept. Null: none."
+
+
+@strawberry.input(description="Adds a mailbox to send from.")
+class MailboxCreateInput:
+    address: str = strawberry.field(description="The address it sends from.")
+    display_name: str | None = strawberry.field(default=None, description="The name beside the address.")
+    smtp_host: str = strawberry.field(description="The server that takes its mail: a name or an IP address.")
+    smtp_port: int | None = strawberry.field(default=None, description=_NEW.format("587, or 465 with TLS"))
+    smtp_security: ConnectionSecurity | None = strawberry.field(default=None, description=_NEW.format("STARTTLS"))
+    smtp_username: str | None = strawberry.field(default=None, description=_NEW.format("no sign-in"))
+    smtp_password: str | None = strawberry.field(default=None, description="Stored encrypted; never shown again.")
+    daily_limit: int | None = strawberry.field(
+        default=None, description=f"How many messages within 24 hours. {_NEW.format('200')}"
+    )
+    minimum_gap_seconds: int | None = strawberry.field(
+        default=None, description=f"The least time between two messages, in seconds. {_NEW.format('60')}"
+    )
+
+
+@strawberry.input(description="Changes a mailbox. What is left out is kept.")
+class MailboxUpdateInput:
+    id: strawberry.ID = strawberry.field(description="Which mailbox.")
+    address: str | None = strawberry.field(default=None, description=_KEEPS)
+    display_name: str | None = strawberry.field(default=UNSET, description=_CLEARS)
+    smtp_host: str | None = strawberry.field(default=None, description=_KEEPS)
+    smtp_port: int | None = strawberry.field(default=None, description=_KEEPS)
+    smtp_security: ConnectionSecurity | None = strawberry.field(default=None, description=_KEEPS)
+    smtp_username: str | None = strawberry.field(default=UNSET, description=_CLEARS)
+    smtp_password: str | None = strawberry.field(default=UNSET, description=_CLEARS)
+    daily_limit: int | None = strawberry.field(default=None, description=_KEEPS)
+    minimum_gap_seconds: int | None = strawberry.field(default=None, description=_KEEPS)
+
+
+@strawberry.input(description="Tries a mailbox and takes it into use.")
+class MailboxConnectInput:
+    id: strawberry.ID = strawberry.field(description="Which mailbox.")
+
+
+@strawberry.input(description="Takes a mailbox out of use.")
+class MailboxDisconnectInput:
+    id: strawberry.ID = strawberry.field(description="Which mailbox.")
+
+
+@strawberry.type(description="What came of adding a mailbox.")
+class MailboxCreatePayload(MailboxPayload):
+    pass
+
+
+@strawberry.type(description="What came of changing a mailbox.")
+class MailboxUpdatePayload(MailboxPayload):
+    pass
+
+
+@strawberry.type(description="What came of connecting a mailbox; where the sign-in failed, the mailbox says so too.")
+class MailboxConnectPayload(MailboxPayload):
+    pass
+
+
+@strawberry.type(description="What came of disconnecting a mailbox.")
+class MailboxDisconnectPayload(MailboxPayload):
+    pass
+
+
+_FIELDS = (
+    *("address", "display_name", "smtp_host", "smtp_port", "smtp_security", "smtp_username", "smtp_password"),
+    *("daily_limit", "minimum_gap_seconds"),
+)
+
+
+def _key(id: str) -> UUID:
+    return key_of(Prefix.MAILBOX, id, ["id"])
+
+
+def _fields(given: MailboxCreateInput | MailboxUpdateInput) -> MailboxFields:
+    values: dict[str, Any] = {name: value for name in _FIELDS if (value := getattr(given, name)) not in (None, UNSET)}
+    if security := values.get("smtp_security"):
+        values["smtp_security"] = security.value
+    return MailboxFields(**values)
+
+
+@strawberry.type
+class MailboxMutations:
+    @mutation("Adds a mailbox. Try it with mailboxConnect before people are written to from it.")
+    @or_refusal(MailboxCreatePayload)
+    async def mailbox_create(self, info: Info, input: MailboxCreateInput) -> MailboxCreatePayload | None:
+        me = info.context.caller
+        return MailboxCreatePayload(
+            mailbox_key=await mailboxes.create(me.workspace_id, info.context.vault, _fields(input))
+        )
+
+    @mutation("Changes a mailbox. It is not tried by this: mailboxConnect does.")
+    @or_refusal(MailboxUpdatePayload)
+    async def mailbox_update(self, info: Info, input: MailboxUpdateInput) -> MailboxUpdatePayload | None:
+        me, key = info.context.caller, _key(input.id)
+        clears = [name for name in mailboxes.CLEARABLE if getattr(input, name) is None]
+        await mailboxes.update(me.workspace_id, info.context.vault, key, _fields(input), clears=clears)
+        return MailboxUpdatePayload(mailbox_key=key)
+
+    @mutation(
+        "Signs in to the mailbox's server for real. It sends from then on, and what waited for it may be retried; "
+        "where the sign-in fails it is disconnected, and says why."
+    )
+    @or_refusal(MailboxConnectPayload)
+    async def mailbox_connect(self, info: Info, input: MailboxConnectInput) -> MailboxConnectPayload | None:
+        me, key = info.context.caller, _key(input.id)
+        try_smtp = process_of(info.context).try_smtp
+        if try_smtp is None:
+            raise Invalid("This server cannot try mail servers. Start it with `relance api` or `relance up`.")
+        account = await smtp_sign_in(me.workspace_id, info.context.vault, key)
+        refused = await try_smtp(account)
+        if refused is None:
+            await mailboxes.connected(me.workspace_id, key)
+            return MailboxConnectPayload(mailbox_key=key)
+        await mailboxes.refused(me.workspace_id, key, refused.code, refused.words)
+        return MailboxConnectPayload(mailbox_key=key, errors=[told(_not_connected(refused, account.address, input.id))])
+
+    @mutation("Takes a mailbox out of use: no hand-over from it begins after this has answered.")
+    @or_refusal(MailboxDisconnectPayload)
+    async def mailbox_disconnect(self, info: Info, input: MailboxDisconnectInput) -> MailboxDisconnectPayload | None:
+        key = await mailboxes.disconnect(info.context.caller.workspace_id, _key(input.id))
+        return MailboxDisconnectPayload(mailbox_key=key)
+
+
+def _not_connected(refused: SignInRefused, address: str, id: strawberry.ID) -> MailboxNotConnected:
+    fix = SuggestedFix(
+        code=CATALOGUE[refused.code].fix, message=fix_sentence(refused.code, mailbox_address=address), target_id=id
+    )
+    return MailboxNotConnected(sentence(refused.code, mailbox_address=address, detail=refused.words), fix)

@@ -1,0 +1,77 @@
+"""What the payloads share: the object as it is after the change, looked up only when it is selected."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+import strawberry
+
+from api.context import Info
+from api.mutations.refusals import MutationError
+from api.types.contacts import Contact
+from api.types.fields import resolved
+from api.types.mailboxes import Mailbox
+from api.types.recipients import Recipient
+from api.types.sequences import Sequence
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ERRORS = "Why it was refused; empty when it was done."
+
+
+def mutation(description: str) -> Callable[[F], F]:
+    """Make a method a mutation of the schema. (Strawberry's own decorator forgets the method's type.)"""
+    return cast(Callable[[F], F], strawberry.mutation(description=description))
+
+
+@strawberry.type(description="What came of a change.")
+class Payload:
+    errors: list[MutationError] = strawberry.field(description=_ERRORS, default_factory=list)
+
+
+@strawberry.type(description="What came of a change of a recipient.")
+class RecipientPayload(Payload):
+    recipient_key: strawberry.Private[UUID | None] = None
+
+    @resolved("The recipient as it is now; null when the change was refused.")
+    async def recipient(self, info: Info) -> Recipient | None:
+        if self.recipient_key is None:
+            return None
+        found: Recipient | None = await info.context.loaders.recipient_of(info, self)
+        return found
+
+
+@strawberry.type(description="What came of a change of a sequence.")
+class SequencePayload(Payload):
+    sequence_key: strawberry.Private[UUID | None] = None
+
+    @resolved("The sequence as it is now; null when the change was refused.")
+    async def sequence(self, info: Info) -> Sequence | None:
+        if self.sequence_key is None:
+            return None
+        found: Sequence | None = await info.context.loaders.sequence_of(self)
+        return found
+
+
+@strawberry.type(description="What came of a change of a mailbox.")
+class MailboxPayload(Payload):
+    mailbox_key: strawberry.Private[UUID | None] = None
+
+    @resolved("The mailbox as it is now; null when there is none.")
+    async def mailbox(self, info: Info) -> Mailbox | None:
+        if self.mailbox_key is None:
+            return None
+        found: Mailbox | None = await info.context.loaders.mailbox_of(self)
+        return found
+
+
+@strawberry.type(description="What came of writing a contact.")
+class ContactPayload(Payload):
+    contact_key: strawberry.Private[UUID | None] = None
+
+    @resolved("The contact as it is now; null when the change was refused.")
+    async def contact(self, info: Info) -> Contact | None:
+        if self.contact_key is None:
+            return None
+        found: Contact | None = await info.context.loaders.contact_of(self)
+        return found

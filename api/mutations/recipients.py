@@ -1,0 +1,308 @@
+"""The six actions on one recipient, retry, and one action for many.
+
+Source: product.md section 2 "What each action does", "Retry belongs to the error".
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+import strawberry
+
+from api.context import Info
+from api.errors import MASKED_REFUSALS
+from api.ids import key_of
+from api.mutations.payloads import Payload, RecipientPayload, mutation
+from api.mutations.refusals import BatchTooLarge, or_refusal, told
+from domain import recipients
+from domain.recipients import Acted, NewContent
+from domain.refusals import Invalid, Refusal
+from domain.rules.ids import Prefix
+
+IDS_AT_MOST: Final = 100
+_AT_ONCE: Final = 4  # of one call, so that it leaves connections to others
+
+_ID = "Which recipient."
+_VERSION = "The version you acted on; when the recipient has moved since, nothing is done. Left out: any."
+_IN_FLIGHT = "How many of its messages were being handed over already; they cannot be called back."
+
+
+@strawberry.input(description="Holds a recipient.")
+class RecipientPauseInput:
+    id: strawberry.ID = strawberry.field(description=_ID)
+    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+
+
+@strawberry.input(description="Lets a paused recipient go on.")
+class RecipientResumeInput:
+    id: strawberry.ID = strawberry.field(description=_ID)
+    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+
+
+@strawberry.input(description="Skips the current step of a recipient.")
+class RecipientSkipStepInput:
+    id: strawberry.ID = strawberry.field(description=_ID)
+    step_id: strawberry.ID = strawberry.field(
+        description="The step you mean: it must be the current one, so that a double click does not skip two."
+    )
+    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+
+
+@strawberry.input(description="Gives one recipient a text of its own for a step it has not carried out.")
+class RecipientEditContentInput:
+    id: strawberry.ID = strawberry.field(description=_ID)
+    step_id: strawberry.ID = strawberry.field(description="Which step.")
+    subject: str | None = strawberry.field(default=None, description="A Liquid template. Left out or null: unchanged.")
+    body: str | None = strawberry.field(
+        default=None, description="A Liquid template, in HTML. Left out or null: unchanged."
+    )
+    task_title: str | None = strawberry.field(default=None, description="Of a task. Left out or null: unchanged.")
+    task_notes: str | None = strawberry.field(default=None, description="Of a task. Left out or null: unchanged.")
+    reset: bool | None = strawberry.field(
+        default=None, description="True takes its own text back: the sequence's counts again. Give no text then."
+    )
+    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+
+
+@strawberry.input(description="Ends a recipient for good.")
+class RecipientStopInput:
+    id: strawberry.ID = strawberry.field(description=_ID)
+    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+
+
+@strawberry.input(description="Removes a recipient from its sequence.")
+class RecipientDeleteInput:
+    id: strawberry.ID = strawberry.field(description=_ID)
+    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+
+
+@strawberry.input(description="Tries the failed step of a recipient again.")
+class RecipientRetryInput:
+    id: strawberry.ID = strawberry.field(description=_ID)
+    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+
+
+class BulkAction(StrEnum):
+    PAUSE = "PAUSE"
+    RESUME = "RESUME"
+    SKIP_STEP = "SKIP_STEP"
+    STOP = "STOP"
+    DELETE = "DELETE"
+    RETRY = "RETRY"
+
+
+_BULK_MEANING = {
+    "PAUSE": "As recipientPause.",
+    "RESUME": "As recipientResume.",
+    "SKIP_STEP": "As recipientSkipStep, with one `stepId` for all: those who are not at it are refused.",
+    "STOP": "As recipientStop.",
+    "DELETE": "As recipientDelete.",
+    "RETRY": "As recipientRetry.",
+}
+strawberry.enum(BulkAction, description="What can be done to many recipients at once.")
+for _value in BulkAction.__strawberry_definition__.values:  # type: ignore[attr-defined]
+    _value.description = _BULK_MEANING[_value.name]
+
+
+@strawberry.input(description="Does the same to many recipients.")
+class RecipientsApplyInput:
+    ids: list[strawberry.ID] = strawberry.field(description=f"Which recipients: 1 to {IDS_AT_MOST}.")
+    action: BulkAction = strawberry.field(description="What to do to each.")
+    step_id: strawberry.ID | None = strawberry.field(default=None, description="With SKIP_STEP: the step you mean.")
+
+
+@strawberry.type(description="What came of a pause.")
+class RecipientPausePayload(RecipientPayload):
+    in_flight: int = strawberry.field(default=0, description=_IN_FLIGHT)
+
+
+@strawberry.type(description="What came of a resume.")
+class RecipientResumePayload(RecipientPayload):
+    pass
+
+
+@strawberry.type(description="What came of skipping a step.")
+class RecipientSkipStepPayload(RecipientPayload):
+    pass
+
+
+@strawberry.type(description="What came of editing a text.")
+class RecipientEditContentPayload(RecipientPayload):
+    pass
+
+
+@strawberry.type(description="What came of a stop.")
+class RecipientStopPayload(RecipientPayload):
+    in_flight: int = strawberry.field(default=0, description=_IN_FLIGHT)
+
+
+@strawberry.type(description="What came of a deletion.")
+class RecipientDeletePayload(Payload):
+    deleted_id: strawberry.ID | None = strawberry.field(default=None, description="The recipient that is gone.")
+
+
+@strawberry.type(description="What came of a retry.")
+class RecipientRetryPayload(RecipientPayload):
+    pass
+
+
+@strawberry.type(description="What became of one recipient of many.")
+class RecipientsApplyResult(RecipientPayload):
+    id: strawberry.ID = strawberry.field(default=strawberry.ID(""), description="The id as it was given.")
+    in_flight: int = strawberry.field(default=0, description=_IN_FLIGHT)
+
+
+@strawberry.type(description="What came of an action for many recipients.")
+class RecipientsApplyPayload(Payload):
+    results: list[RecipientsApplyResult] = strawberry.field(
+        default_factory=list, description="One for each id, in the order given."
+    )
+    succeeded: int = strawberry.field(default=0, description="For how many it was done.")
+    failed: int = strawberry.field(default=0, description="For how many it was refused.")
+
+
+_SIMPLE: Final = {
+    BulkAction.PAUSE: recipients.pause,
+    BulkAction.RESUME: recipients.resume,
+    BulkAction.STOP: recipients.stop,
+    BulkAction.DELETE: recipients.delete,
+    BulkAction.RETRY: recipients.retry,
+}
+
+
+def _key(id: str) -> UUID:
+    return key_of(Prefix.RECIPIENT, id, ["id"])
+
+
+@strawberry.type
+class RecipientMutations:
+    @mutation(
+        "Holds a recipient: no step runs until resume, and the clock of the running wait stops. Available in "
+        "SCHEDULED, IN_PROGRESS, PENDING_ACTION and ERROR, while the sequence is not paused."
+    )
+    @or_refusal(RecipientPausePayload)
+    async def recipient_pause(self, info: Info, input: RecipientPauseInput) -> RecipientPausePayload | None:
+        me = info.context.caller
+        acted = await recipients.pause(
+            me.workspace_id, me.actor, _key(input.id), expected_version=input.expected_version
+        )
+        return RecipientPausePayload(recipient_key=acted.recipient_id, in_flight=acted.in_flight)
+
+    @mutation(
+        "Lifts a recipient's own pause: the wait goes on with what was left of it. An open error that can be retried "
+        "is. Available in PAUSED, while the sequence is not paused."
+    )
+    @or_refusal(RecipientResumePayload)
+    async def recipient_resume(self, info: Info, input: RecipientResumeInput) -> RecipientResumePayload | None:
+        me = info.context.caller
+        acted = await recipients.resume(
+            me.workspace_id, me.actor, _key(input.id), expected_version=input.expected_version
+        )
+        return RecipientResumePayload(recipient_key=acted.recipient_id)
+
+    @mutation(
+        "Skips the named step, which must be the current one; the next one's wait starts now, and skipping the last "
+        "completes the recipient. Available as recipientPause is."
+    )
+    @or_refusal(RecipientSkipStepPayload)
+    async def recipient_skip_step(self, info: Info, input: RecipientSkipStepInput) -> RecipientSkipStepPayload | None:
+        me = info.context.caller
+        step = key_of(Prefix.STEP, input.step_id, ["stepId"])
+        acted = await recipients.skip_step(
+            me.workspace_id, me.actor, _key(input.id), step, expected_version=input.expected_version
+        )
+        return RecipientSkipStepPayload(recipient_key=acted.recipient_id)
+
+    @mutation(
+        "Gives this recipient a text of its own for a step it has not carried out, or takes it back. In ERROR, editing "
+        "the failed step tries it again. Available as recipientPause is."
+    )
+    @or_refusal(RecipientEditContentPayload)
+    async def recipient_edit_content(
+        self, info: Info, input: RecipientEditContentInput
+    ) -> RecipientEditContentPayload | None:
+        me = info.context.caller
+        content = NewContent(input.subject, input.body, input.task_title, input.task_notes)
+        if input.reset and content != NewContent():
+            raise Invalid("Give a new text or reset to the sequence's own, not both.", field=["reset"])
+        step = key_of(Prefix.STEP, input.step_id, ["stepId"])
+        acted = await recipients.edit_content(
+            me.workspace_id,
+            me.actor,
+            _key(input.id),
+            step,
+            None if input.reset else content,
+            expected_version=input.expected_version,
+        )
+        return RecipientEditContentPayload(recipient_key=acted.recipient_id)
+
+    @mutation("Ends a recipient for good; it stays in reports. Available in every status that has not ended.")
+    @or_refusal(RecipientStopPayload)
+    async def recipient_stop(self, info: Info, input: RecipientStopInput) -> RecipientStopPayload | None:
+        me = info.context.caller
+        acted = await recipients.stop(
+            me.workspace_id, me.actor, _key(input.id), expected_version=input.expected_version
+        )
+        return RecipientStopPayload(recipient_key=acted.recipient_id, in_flight=acted.in_flight)
+
+    @mutation(
+        "Removes a recipient: it disappears from lists and reports, and subscribers are told. Available in "
+        "every status."
+    )
+    @or_refusal(RecipientDeletePayload)
+    async def recipient_delete(self, info: Info, input: RecipientDeleteInput) -> RecipientDeletePayload | None:
+        me = info.context.caller
+        await recipients.delete(me.workspace_id, me.actor, _key(input.id), expected_version=input.expected_version)
+        return RecipientDeletePayload(deleted_id=input.id)
+
+    @mutation(
+        "Closes the open error of a recipient and tries its step again, as a new message. Available where the error "
+        "offers RETRY; never for DELIVERY_UNCONFIRMED (see deliveryResolve)."
+    )
+    @or_refusal(RecipientRetryPayload)
+    async def recipient_retry(self, info: Info, input: RecipientRetryInput) -> RecipientRetryPayload | None:
+        me = info.context.caller
+        acted = await recipients.retry(
+            me.workspace_id, me.actor, _key(input.id), expected_version=input.expected_version
+        )
+        return RecipientRetryPayload(recipient_key=acted.recipient_id)
+
+    @mutation(f"Does the same to up to {IDS_AT_MOST} recipients, each on its own, with a result for each.")
+    @or_refusal(RecipientsApplyPayload)
+    async def recipients_apply(self, info: Info, input: RecipientsApplyInput) -> RecipientsApplyPayload | None:
+        act = _verb(info, input)
+        if not input.ids:
+            raise Invalid("The list of recipients is empty. Give at least one.", field=["ids"])
+        if len(input.ids) > IDS_AT_MOST:
+            raise BatchTooLarge("recipients", len(input.ids), IDS_AT_MOST, "ids")
+        free = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(id: strawberry.ID) -> RecipientsApplyResult:
+            async with free:
+                try:
+                    acted = await act(_key(id))
+                except MASKED_REFUSALS:
+                    raise
+                except Refusal as refusal:
+                    return RecipientsApplyResult(id=id, errors=[told(refusal)])
+            key = None if input.action is BulkAction.DELETE else acted.recipient_id
+            return RecipientsApplyResult(id=id, recipient_key=key, in_flight=acted.in_flight)
+
+        results = await asyncio.gather(*(one(id) for id in input.ids))
+        failed = sum(bool(result.errors) for result in results)
+        return RecipientsApplyPayload(results=results, succeeded=len(results) - failed, failed=failed)
+
+
+def _verb(info: Info, input: RecipientsApplyInput) -> Callable[[UUID], Awaitable[Acted]]:
+    me = info.context.caller
+    if input.action is not BulkAction.SKIP_STEP:
+        if input.step_id is not None:
+            raise Invalid("A step is named only with SKIP_STEP.", field=["stepId"])
+        verb = _SIMPLE[input.action]
+        return lambda key: verb(me.workspace_id, me.actor, key)
+    if input.step_id is None:
+        raise Invalid("Name the step to skip: those who are not at it are refused.", field=["stepId"])
+    step = key_of(Prefix.STEP, input.step_id, ["stepId"])
+    return lambda key: recipients.skip_step(me.workspace_id, me.actor, key, step)

@@ -1,0 +1,53 @@
+"""What belongs to one API process, whatever the transport: made once by `create_app`, handed to each operation."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from strawberry import Schema
+
+from api.auth import KeyRing
+from api.context import Caller, Context
+from api.loaders import Loaders
+from api.ring import Hub
+from domain.mailbox_sign_in import SmtpSignIn
+from domain.rules.step_errors import StepErrorCode
+from domain.secrets import Vault
+from domain.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRefused:
+    """Why a sign-in did not work: a step error code and the server's words."""
+
+    code: StepErrorCode
+    words: str
+
+
+TrySmtp = Callable[[SmtpSignIn], Awaitable[SignInRefused | None]]
+"""Signs in for real and ends the connection; None means that it worked. Bounded in time by whoever wires it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Process:
+    """This process's parts."""
+
+    settings: Settings
+    schema: Schema
+    hub: Hub
+    keys: KeyRing
+    vault: Vault
+    try_smtp: TrySmtp | None = None
+
+    def context(self, caller: Caller) -> Context:
+        """Return the surroundings of one operation, with loaders of its own."""
+        more: dict[str, Any] = {"process": self}
+        return Context(
+            caller=caller, settings=self.settings, vault=self.vault, loaders=Loaders(caller.workspace_id), more=more
+        )
+
+
+def process_of(context: Context) -> Process:
+    """Return the process an operation runs in."""
+    process: Process = context.more["process"]
+    return process

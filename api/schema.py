@@ -1,0 +1,48 @@
+"""The schema: every type, field and error, and its text `schema.graphql`."""
+
+import strawberry
+from graphql import GraphQLError
+from strawberry import Schema
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.execution import ExecutionContext
+
+from api.documents import UsePrepared
+from api.mutations.mailboxes import MailboxMutations
+from api.mutations.people import PeopleMutations
+from api.mutations.recipients import RecipientMutations
+from api.mutations.refusals import ERROR_TYPES
+from api.mutations.sequences import SequenceMutations
+from api.mutations.tasks import TaskMutations
+from api.queries import Query
+from api.subscriptions import Subscription
+
+_HEADING = """\
+# The schema of Relance's API. Made from the code; do not edit.
+# After a change: relance schema print > schema.graphql
+
+"""
+
+
+@strawberry.type(description="Everything that can be changed. A refusal is in `errors` of the payload.")
+class Mutation(PeopleMutations, MailboxMutations, SequenceMutations, RecipientMutations, TaskMutations):
+    pass
+
+
+class RelanceSchema(Schema):
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Log nothing here: `api.errors` logs what is our fault, with the id that the client gets."""
+
+
+schema = RelanceSchema(
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    types=ERROR_TYPES,
+    extensions=[UsePrepared],
+    config=StrawberryConfig(),
+)
+
+
+def sdl() -> str:
+    """Return the text of `schema.graphql`."""
+    return f"{_HEADING}{schema.as_str().strip()}\n"

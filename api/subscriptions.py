@@ -1,0 +1,140 @@
+"""The subscriptions. Who receives an event (`Receivers`) is kept apart from what it says (`api/sharing.py`): `after`,
+`sequenceId` and `recipientIds` only choose receivers, so that equal selections share one execution.
+
+Source: architecture.md "The flow of one change".
+"""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, TypeVar, cast
+from uuid import UUID
+
+import strawberry
+
+from api.context import Info
+from api.ids import key_of
+from api.process import Process, process_of
+from api.types.events import RecipientEvent
+from domain import sequences
+from domain.feed import Event
+from domain.refusals import Invalid
+from domain.rules.ids import Prefix
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+RECIPIENT_IDS_LIMIT: Final = 200
+
+_SequenceId = Annotated[strawberry.ID | None, strawberry.argument(description="Only those of this sequence.")]
+_RecipientIds = Annotated[
+    list[strawberry.ID] | None,
+    strawberry.argument(description=f"Only those of these recipients; at most {RECIPIENT_IDS_LIMIT}."),
+]
+_After = Annotated[
+    str | None,
+    strawberry.argument(
+        description="An `eventsCursor` or the `cursor` of an event: what came after it is sent first. Left out: only "
+        "what comes from now on."
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event as the schema shows it."""
+
+    type_name: ClassVar[str] = "RecipientEvent"
+
+    event: Event
+
+    @property
+    def id(self) -> str:
+        return f"evt_{self.event.cursor}"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.event, name)
+
+
+def event_row(event: Event) -> EventRow:
+    """Return an event as the schema shows it."""
+    return EventRow(event)
+
+
+def subscription(description: str) -> Callable[[F], F]:
+    """Make a method a subscription of the schema. (Strawberry's own decorator forgets the method's type.)"""
+    return cast(Callable[[F], F], strawberry.subscription(description=description))
+
+
+@dataclass(frozen=True, slots=True)
+class Receivers:
+    """Which events one subscriber gets, and after which cursor."""
+
+    workspace_id: UUID
+    sequence_id: UUID | None = None
+    recipient_ids: frozenset[UUID] | None = None
+    after: str | None = None
+
+    def gets(self, event: Event) -> bool:
+        return (self.sequence_id is None or event.sequence_id == self.sequence_id) and (
+            self.recipient_ids is None or event.recipient_id in self.recipient_ids
+        )
+
+
+async def chosen(
+    workspace_id: UUID, sequence_id: str | None, recipient_ids: Sequence[str] | None, after: str | None
+) -> Receivers:
+    """Return the receivers of the arguments of `recipientEvents`.
+
+    Raises:
+        NotFound: the workspace has no such sequence.
+        Invalid: an id is none, or there are too many.
+    """
+    key = key_of(Prefix.SEQUENCE, sequence_id, ["sequenceId"]) if sequence_id is not None else None
+    if key is not None:
+        await sequences.settings_of(workspace_id, key)
+    if recipient_ids is not None and len(recipient_ids) > RECIPIENT_IDS_LIMIT:
+        raise Invalid(
+            f"These are {len(recipient_ids)} recipients; at most {RECIPIENT_IDS_LIMIT} can be named. Name their "
+            "sequence, or leave both out.",
+            field=["recipientIds"],
+        )
+    ids = (
+        frozenset(key_of(Prefix.RECIPIENT, text, ["recipientIds"]) for text in recipient_ids)
+        if recipient_ids is not None
+        else None
+    )
+    return Receivers(workspace_id, key, ids, after)
+
+
+async def received(process: Process, receivers: Receivers) -> AsyncGenerator[list[Event], None]:
+    """Yield what these receivers get, in batches, in order, without end.
+
+    Raises:
+        CursorForeign, ResyncRequired
+    """
+    async with aclosing(process.hub.read(receivers.workspace_id, receivers.after)) as batches:
+        async for events in batches:
+            if wanted := [event for event in events if receivers.gets(event)]:
+                yield wanted
+
+
+@strawberry.type(description="What is told while it happens, over a WebSocket with the protocol graphql-transport-ws.")
+class Subscription:
+    @subscription(
+        "Each change of a recipient, once and in order. With `after`, what was missed comes first. A "
+        "subscriber who is more than 5,000 events or 60 seconds behind, or whose cursor is too old, ends with one "
+        "error RESYNC_REQUIRED: read the list again and go on from its `eventsCursor`."
+    )
+    async def recipient_events(
+        self,
+        info: Info,
+        sequence_id: _SequenceId = None,
+        recipient_ids: _RecipientIds = None,
+        after: _After = None,
+    ) -> AsyncGenerator[RecipientEvent, None]:
+        receivers = await chosen(info.context.caller.workspace_id, sequence_id, recipient_ids, after)
+        async with aclosing(received(process_of(info.context), receivers)) as batches:
+            async for events in batches:
+                for event in events:
+                    shown: Any = event_row(event)
+                    yield shown

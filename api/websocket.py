@@ -1,0 +1,220 @@
+"""GraphQL over WebSockets: `graphql-transport-ws` only, each operation with surroundings of its own.
+
+Source: the graphql-transport-ws protocol; stack.md section 4; api.md "Transport".
+"""
+
+import logging
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
+from datetime import timedelta
+from typing import Any, Final, cast
+
+import orjson
+from graphql import OperationType
+from graphql.execution.values import get_argument_values, get_variable_values
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
+from strawberry.exceptions import ConnectionRejectionError
+from strawberry.http.exceptions import WebSocketDisconnected
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message
+from strawberry.types.unset import UNSET, UnsetType
+
+from api.auth import secret_of_connection
+from api.context import Caller
+from api.documents import prepare
+from api.errors import RequestRefused, formatted, new_request_id
+from api.http import Asked, checked, operation_of
+from api.process import Process
+from api.sharing import Selections, root_field
+from api.subscriptions import chosen, received
+
+log = logging.getLogger("relance.websocket")
+
+INIT_TIMEOUT: Final = timedelta(seconds=10)
+OPERATIONS_AT_MOST: Final = 100  # of one connection at once
+FORBIDDEN: Final = 4403
+_TOLD_AT_ONCE: Final = 100
+
+
+class Connection:
+    """One socket: what it said in `connection_init`, and the key it came with once that was accepted."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self.websocket = websocket
+        self.connection_params: Mapping[str, Any] = {}
+        self.secret: str | None = None
+
+
+class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
+    """The protocol of one socket."""
+
+    view: "GraphQLOverWebSocket"
+    websocket: "TextAdapter"
+
+    async def handle_message(self, message: Any) -> None:
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            await self.handle_invalid_message("A message is a JSON object with a type")
+        elif message["type"] in ("subscribe", "complete") and not _names_operation(message):
+            await self.handle_invalid_message("The message has no id, or no payload")
+        else:
+            await super().handle_message(cast(Message, message))
+
+    async def run_operation(self, operation: Operation[Connection, None]) -> None:
+        request_id = new_request_id()
+        try:
+            await self._run(operation, request_id)
+            await operation.send_operation_message({"id": operation.id, "type": "complete"})
+        except WebSocketDisconnected:
+            return
+        except Exception as problem:
+            errors = getattr(problem, "errors", None) or [problem]
+            told: Any = formatted(errors, request_id)
+            for error in told:
+                error["extensions"]["requestId"] = request_id
+            with suppress(WebSocketDisconnected):
+                await operation.send_operation_message({"id": operation.id, "type": "error", "payload": told})
+
+    async def _run(self, operation: Operation[Connection, None], request_id: str) -> None:
+        asked = checked(
+            {
+                "query": operation.query,
+                "variables": operation.variables,
+                "operationName": operation.operation_name,
+            }
+        )
+        process = self.view.process
+        caller = await process.keys.caller(self.context.secret)
+        prepared = prepare(process.schema._schema, asked.query)
+        if prepared.document is None:
+            raise _NotExecuted(prepared.errors)
+        definition = operation_of(prepared.document, asked.operation_name)
+        if definition.operation is OperationType.SUBSCRIPTION:
+            await self._tell(operation, asked, caller)
+            return
+        result = await process.schema.execute(
+            asked.query,
+            variable_values=asked.variables,
+            operation_name=asked.operation_name,
+            context_value=process.context(caller),
+        )
+        if result.errors and result.data is None and all(not error.path for error in result.errors):
+            raise _NotExecuted(result.errors)
+        payload: dict[str, Any] = {"data": result.data, "extensions": {"requestId": request_id}}
+        if result.errors:
+            payload["errors"] = formatted(result.errors, request_id)
+        next_: Any = {"id": operation.id, "type": "next", "payload": payload}
+        await operation.send_operation_message(next_)
+
+    async def _tell(self, operation: Operation[Connection, None], asked: Asked, caller: Caller) -> None:
+        """Send this subscriber its events until the operation is cancelled, or the hub ends it."""
+        process = self.view.process
+        schema = process.schema._schema
+        document = prepare(schema, asked.query).document
+        assert document is not None
+        assert schema.subscription_type is not None
+        definition = operation_of(document, asked.operation_name)
+        variables = get_variable_values(schema, definition.variable_definitions or (), asked.variables or {})
+        if isinstance(variables, list):
+            raise _NotExecuted(variables)
+        field = root_field(document, definition)
+        arguments = get_argument_values(schema.subscription_type.fields[field.name.value], field, variables)
+        receivers = await chosen(
+            caller.workspace_id, arguments.get("sequenceId"), arguments.get("recipientIds"), arguments.get("after")
+        )
+        selection = self.view.selections.find(process, caller, asked.query, document, definition, asked.variables or {})
+        head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
+        async with aclosing(received(process, receivers)) as batches:
+            async for events in batches:
+                for start in range(0, len(events), _TOLD_AT_ONCE):
+                    for payload in await selection.payloads(events[start : start + _TOLD_AT_ONCE]):
+                        await self.websocket.send_text(f"{head}{payload.decode()}}}")
+
+
+class _NotExecuted(Exception):
+    """The operation was refused before anything was executed."""
+
+    def __init__(self, errors: Any) -> None:
+        super().__init__("not executed")
+        self.errors = list(errors)
+
+
+def _names_operation(message: Mapping[str, Any]) -> bool:
+    if not isinstance(message.get("id"), str) or not message["id"]:
+        return False
+    payload = message.get("payload")
+    return message["type"] == "complete" or (isinstance(payload, dict) and isinstance(payload.get("query"), str))
+
+
+class TextAdapter(ASGIWebSocketAdapter):
+    """A socket that also takes text that is JSON already."""
+
+    async def send_text(self, text: str) -> None:
+        try:
+            await self.ws.send_text(text)
+        except (WebSocketDisconnect, RuntimeError) as gone:  # RuntimeError: starlette's word for closed meanwhile
+            raise WebSocketDisconnected from gone
+
+    async def send_json(self, message: Mapping[str, object]) -> None:
+        await self.send_text(orjson.dumps(message).decode())
+
+
+class GraphQLOverWebSocket(GraphQL[Connection, None]):
+    """The endpoint `/graphql` for WebSockets."""
+
+    graphql_transport_ws_handler_class = SocketHandler
+    websocket_adapter_class = TextAdapter
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(
+            process.schema,
+            graphql_ide=None,
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
+            connection_init_wait_timeout=INIT_TIMEOUT,
+            max_subscriptions_per_connection=OPERATIONS_AT_MOST,
+            allowed_origins=process.settings.allowed_origins,
+        )
+        self.process = process
+        self.selections = Selections()
+        self._open: set[Connection] = set()
+
+    def decode_json(self, data: str | bytes) -> object:
+        return orjson.loads(data)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(WebSocketDisconnected, WebSocketDisconnect):
+            await super().__call__(scope, receive, send)
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Connection:
+        assert isinstance(request, WebSocket)
+        return Connection(request)
+
+    async def on_ws_connect(self, context: Connection) -> UnsetType | dict[str, object] | None:
+        accepted: UnsetType = UNSET
+        secret = secret_of_connection(context.connection_params)
+        try:
+            await self.process.keys.caller(secret)
+        except RequestRefused as refused:
+            raise ConnectionRejectionError from refused
+        context.secret = secret
+        self._open.add(context)
+        return accepted
+
+    async def close_revoked(self) -> None:
+        """Close the sockets whose key has expired or was revoked."""
+        self._open = {one for one in self._open if one.websocket.application_state is WebSocketState.CONNECTED}
+        by_secret: dict[str | None, list[Connection]] = {}
+        for connection in self._open:
+            by_secret.setdefault(connection.secret, []).append(connection)
+        for secret, connections in by_secret.items():
+            try:
+                await self.process.keys.caller(secret)
+            except RequestRefused:
+                for connection in connections:
+                    self._open.discard(connection)
+                    with suppress(RuntimeError, WebSocketDisconnect):
+                        await connection.websocket.close(FORBIDDEN, "Forbidden")
