@@ -51,10 +51,23 @@ _AGAIN = (
 
 # Reads the time with the rows: business time carries the workspace's offset. The id answers "did it commit?".
 _CLOCK = """
-SELECT now() + make_interval(secs => clock_offset_seconds) AS now, pg_current_xact_id()::text AS xid
+SELECT now() + make_interval(secs => clock_offset_seconds) AS now, pg_current_xact_id()::text AS xid,
+    now() AS begun_at
 FROM workspaces WHERE id = $1
 """
-_MACHINE_CLOCK = "SELECT now() AS now, pg_current_xact_id()::text AS xid"
+_MACHINE_CLOCK = "SELECT now() AS now, pg_current_xact_id()::text AS xid, now() AS begun_at"
+
+# After a crash the ids of transactions that never reached the disk are given out again: what the status then says is
+# about another transaction. So, when the server has recovered since ours began, only ids below the point that the
+# recovery reached are believed.
+_FATE = """
+SELECT CASE
+    WHEN (pg_postmaster_start_time() > $2 OR c.checkpoint_time > $2)
+        AND $1::text::numeric >= split_part(c.next_xid, ':', 1)::numeric * 4294967296
+            + split_part(c.next_xid, ':', 2)::numeric
+    THEN 'aborted' ELSE pg_xact_status($1::text::xid8) END AS status
+FROM pg_control_checkpoint() c
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +198,7 @@ async def tx(workspace_id: UUID | None, work: Callable[[Tx], Awaitable[T]], *, r
         Exception: whatever `work` raised; the transaction was rolled back.
     """
     for attempt in range(_ATTEMPTS):
-        xid: str | None = None
+        clock: asyncpg.Record | None = None
         committing = False
         try:
             async with _acquire() as connection:
@@ -193,7 +206,6 @@ async def tx(workspace_id: UUID | None, work: Callable[[Tx], Awaitable[T]], *, r
                 await transaction.start()
                 try:
                     clock = await _read_clock(connection, workspace_id)
-                    xid = clock["xid"]
                     result = await work(Tx(connection, workspace_id, clock["now"]))
                     committing = True
                 except BaseException:
@@ -206,7 +218,12 @@ async def tx(workspace_id: UUID | None, work: Callable[[Tx], Awaitable[T]], *, r
                 raise
             log.info("transaction is tried again after %s", type(problem).__name__)
             await asyncio.sleep(_pause_seconds(attempt))
-            if not (lost and committing and xid is not None and await _committed(xid)):
+            if not (lost and committing and clock is not None):
+                continue
+            fate = await _fate(clock)
+            if fate == "in progress":  # a guess would be the one way to do it twice
+                raise
+            if fate != "committed":
                 continue
         if rings:
             _bell.ring()
@@ -238,14 +255,18 @@ def _lost(problem: BaseException) -> bool:
     return isinstance(problem, _LOST)
 
 
-async def _committed(xid: str) -> bool:
-    """Return whether the transaction with this id committed, waiting while the server still rolls it back."""
+async def _fate(clock: asyncpg.Record) -> str:
+    """Return what became of a transaction: committed, aborted, or after seconds of waiting still "in progress"."""
+    fate = "in progress"
     for attempt in range(_ATTEMPTS):
-        status = (await fetch("SELECT pg_xact_status($1::text::xid8) AS status", xid))[0]["status"]
-        if status != "in progress":
-            return bool(status == "committed")
+        try:
+            fate = (await fetch(_FATE, clock["xid"], clock["begun_at"]))[0]["status"]
+        except asyncpg.InvalidParameterValueError:
+            return "aborted"  # "in the future": the server crashed before it wrote anything of it to the disk
+        if fate != "in progress":
+            break
         await asyncio.sleep(_pause_seconds(attempt))
-    return False
+    return fate
 
 
 def _pause_seconds(attempt: int) -> float:
