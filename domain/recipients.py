@@ -69,6 +69,8 @@ async def resume(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expect
 
     async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
         retry = before.error_id is not None and await _retryable(t, before.error_id)
+        if retry and await _in_flight(t, recipient_id, before.current_step_id):
+            retry = False  # what is being handed over decides; a second try beside it could be a second copy
         after = rules.resume(before, plan, t.now, retry=retry)
         return Change(
             before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor, step_id=after.current_step_id
@@ -153,16 +155,16 @@ async def edit_content(
     """
 
     async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
-        await _save_content(t, before, plan, step_id, content)
         after = before
         if step_id == before.current_step_id and before.error_id and await _retryable(t, before.error_id):
             after = rules.try_again(before, plan, t.now)
         return Change(before=before, after=after, type=EventType.CONTENT_EDITED, actor=actor, step_id=step_id)
 
     async def afterwards(t: Tx, before: Recipient, plan: Plan) -> None:
-        # Only now is it certain: our row lock and the second mark exclude each other.
-        if await _in_flight(t, recipient_id, step_id):
-            raise StepBeingSent(before.status, available_actions(before.status, sequence_paused=plan.paused))
+        # Only now is it certain: our row lock and the second mark exclude each other. And only the winner of a race
+        # may save: a text saved before a round that is decided again would look as if it had been there already.
+        await _refuse_while_being_sent(t, before, plan, step_id)
+        await _save_content(t, before, plan, step_id, content)
 
     return await _act(workspace_id, recipient_id, Action.EDIT_CONTENT, expected_version, decide, afterwards)
 
@@ -172,7 +174,8 @@ async def retry(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expecte
 
     Raises:
         NotFound, VersionMismatch
-        RetryNotAvailable: no error is open, or it is DELIVERY_UNCONFIRMED, which only `deliveries.resolve` moves.
+        RetryNotAvailable: no error is open, or it is DELIVERY_UNCONFIRMED, which only `unconfirmed.resolve` moves.
+        StepBeingSent: an earlier try is being handed over at this moment; a second one could be a second copy.
     """
 
     async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
@@ -190,7 +193,10 @@ async def retry(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expecte
             before=before, after=after, type=EventType.STEP_RETRIED, actor=actor, step_id=before.current_step_id
         )
 
-    return await _act(workspace_id, recipient_id, None, expected_version, decide)
+    async def afterwards(t: Tx, before: Recipient, plan: Plan) -> None:
+        await _refuse_while_being_sent(t, before, plan, before.current_step_id)
+
+    return await _act(workspace_id, recipient_id, None, expected_version, decide, afterwards)
 
 
 async def _act(
@@ -242,6 +248,11 @@ async def _retryable(t: Tx, error_id: UUID) -> bool:
     )
     actions = available_error_actions(StepErrorCode(code), open=True, recipient_ended=False)
     return StepErrorAction.RETRY in actions
+
+
+async def _refuse_while_being_sent(t: Tx, before: Recipient, plan: Plan, step_id: UUID | None) -> None:
+    if await _in_flight(t, before.id, step_id):
+        raise StepBeingSent(before.status, available_actions(before.status, sequence_paused=plan.paused))
 
 
 async def _in_flight(t: Tx, recipient_id: UUID, step_id: UUID | None = None) -> int:
