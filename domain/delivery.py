@@ -34,6 +34,7 @@ from domain.rules.outcomes import (
     retry_after,
 )
 from domain.rules.recipient import Plan, Recipient
+from domain.sending import TURN_BACK
 from domain.waiting import MAILBOX_WAITS
 from domain.writing import Change, NewError, read, write
 
@@ -117,9 +118,9 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
     done = [entry for entry in states if entry[0]["id"] not in changes or entry[0]["recipient_id"] in written]
     await t.execute(
         """
-        UPDATE messages x SET state = u.state, reply = u.reply, lease_until = NULL,
+        UPDATE messages x SET state = u.state, reply = u.reply, lease_until = NULL, tries = x.tries - u.free::int,
             at = CASE WHEN u.state = 'SENT' THEN $2::timestamptz ELSE x.at END
-        FROM unnest($3::uuid[], $4::text[], $5::text[]) AS u (id, state, reply)
+        FROM unnest($3::uuid[], $4::text[], $5::text[], $6::bool[]) AS u (id, state, reply, free)
         WHERE x.workspace_id = $1 AND x.id = u.id
         """,
         t.workspace_id,
@@ -127,8 +128,21 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
         [row["id"] for row, _, _ in done],
         [state for _, state, _ in done],
         [words for _, _, words in done],
+        [_is_the_mailboxes(by_id[row["id"]].outcome) for row, _, _ in done],
     )
+    unused = [row["mailbox_id"] for row, _, _ in done if row["marked_at"] is None]
+    if unused:
+        await t.execute(
+            f"WITH freed AS (SELECT unnest($2::uuid[]) AS mailbox_id) {TURN_BACK} AND m.workspace_id = $1",
+            t.workspace_id,
+            unused,
+        )
     return {row["id"] for row, _, _ in done}
+
+
+def _is_the_mailboxes(outcome: Outcome | NotSendable) -> bool:
+    """Return whether a try ended for the mailbox's sake, so that it does not cost the recipient's patience."""
+    return isinstance(outcome, MailboxBroken) or (isinstance(outcome, Later) and outcome.reason in MAILBOX_WAITS)
 
 
 def _words(outcome: Outcome | NotSendable) -> str | None:

@@ -70,6 +70,7 @@ class Claim:
     body: str | None
     send_as_reply: bool
     contact: Mapping[str, Any]
+    address_bounced: bool  # the contact's present address is known to be dead
     thread: Sequence[Mapping[str, Any]]  # what was sent to this recipient before, oldest first
     settings: str  # of the sequence, as stored
 
@@ -90,7 +91,7 @@ _CLAIM = """
         SELECT m.id AS mailbox_id, m.address, m.minimum_gap_seconds, b.left_today, b.oldest, d.*
         FROM (
             -- whose turn is longest overdue first, and only those with something due: an idle one costs one look
-            SELECT m.*, now() + make_interval(secs => w.clock_offset_seconds) AS business_now
+            SELECT m.*, m.xmin AS row_version, now() + make_interval(secs => w.clock_offset_seconds) AS business_now
             FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id
             WHERE m.state = 'CONNECTED' AND m.next_send_at <= now() AND EXISTS (
                 SELECT FROM recipients r WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL'
@@ -120,6 +121,8 @@ _CLAIM = """
             ORDER BY r.due_at, r.id
             LIMIT greatest(0, least(b.left_today, CASE WHEN m.minimum_gap_seconds = 0 THEN $2 ELSE 1 END))
         ) d
+        -- claimed by another since this statement began: what is counted here is older than the locked row
+        WHERE m.row_version = (SELECT s.xmin FROM mailboxes s WHERE s.id = m.id)
         LIMIT $1
     ), numbered AS (
         SELECT *, row_number() OVER () AS n FROM turn
@@ -160,7 +163,7 @@ _LOAD = """
         m.id AS mailbox_id, m.address, m.display_name, m.smtp_host, m.smtp_port, m.smtp_security, m.smtp_username,
         m.smtp_password, coalesce(o.subject, t.subject) AS subject, coalesce(o.body, t.body) AS body, t.send_as_reply,
         q.settings,
-        c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields,
+        c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields, c.email_bounced_at,
         (SELECT coalesce(json_agg(json_build_object('id', p.rfc_message_id, 'subject', p.subject)
                 ORDER BY p.at, p.id), '[]')
             FROM messages p
@@ -234,6 +237,7 @@ def _to_claim(row: asyncpg.Record) -> Claim:
         send_as_reply=row["send_as_reply"],
         contact={name: row[name] for name in ("first_name", "last_name", "email", "phone", "company", "time_zone")}
         | {"fields": orjson.loads(row["custom_fields"])},
+        address_bounced=row["email_bounced_at"] is not None,
         thread=orjson.loads(row["thread"]),
         settings=row["settings"],
     )
@@ -305,16 +309,24 @@ async def mark(marks: Sequence[Mark], *, lease: timedelta = LEASE) -> set[UUID]:
     return await tx(None, work, rings=False)
 
 
+# A claim took the last place of the day and was not used: the mailbox's turn comes back at once.
+TURN_BACK: Final = """
+    UPDATE mailboxes m SET next_send_at = now(), held_back_by = NULL
+    WHERE m.held_back_by = 'DAILY_LIMIT' AND m.id IN (SELECT mailbox_id FROM freed) AND m.daily_limit > (
+        SELECT count(*) FROM messages x WHERE x.mailbox_id = m.id AND x.marked_at > now() - interval '24 hours')
+"""
+
+
 async def release(claims: Sequence[Claim]) -> None:
     """Give claims back unsent; they are claimed anew when their recipient is still due."""
     if claims:
         await fetch(
-            """
+            f"""
             WITH freed AS (
                 UPDATE messages x SET state = 'DROPPED', lease_until = NULL
                 FROM unnest($1::uuid[], $2::int[]) AS u (id, token)
-                WHERE x.id = u.id AND x.token = u.token AND x.state = 'CLAIMED' RETURNING x.id
-            ) SELECT id FROM freed
+                WHERE x.id = u.id AND x.token = u.token AND x.state = 'CLAIMED' RETURNING x.id, x.mailbox_id
+            ), turn_back AS ({TURN_BACK}) SELECT id FROM freed
             """,
             [claim.message_id for claim in claims],
             [claim.token for claim in claims],
@@ -342,11 +354,11 @@ async def renew(held: Sequence[tuple[UUID, int]], *, lease: timedelta = LEASE) -
 async def drop_abandoned() -> int:
     """Free the claims whose worker died before the second mark; return how many. Nothing of them was sent."""
     rows = await fetch(
-        """
+        f"""
         WITH freed AS (
             UPDATE messages SET state = 'DROPPED', lease_until = NULL
-            WHERE state = 'CLAIMED' AND lease_until < now() - interval '1 second' RETURNING id
-        ) SELECT count(*) AS freed FROM freed
+            WHERE state = 'CLAIMED' AND lease_until < now() - interval '1 second' RETURNING id, mailbox_id
+        ), turn_back AS ({TURN_BACK}) SELECT count(*) AS freed FROM freed
         """
     )
     freed: int = rows[0]["freed"]

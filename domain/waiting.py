@@ -37,9 +37,11 @@ async def wait(
 
 
 async def _hold_mailbox_back(t: Tx, message: asyncpg.Record, outcome: Later) -> None:
+    # Messages of one burst fail together: that is one failure, not ten.
     failures = await t.fetchval(
-        "UPDATE mailboxes SET failures_in_a_row = failures_in_a_row + 1 WHERE workspace_id = $1 AND id = $2 "
-        "RETURNING failures_in_a_row",
+        "UPDATE mailboxes SET failures_in_a_row = failures_in_a_row + "
+        "(failures_in_a_row = 0 OR held_back_by IS DISTINCT FROM 'MAILBOX_BACKOFF' OR next_send_at <= now())::int "
+        "WHERE workspace_id = $1 AND id = $2 RETURNING failures_in_a_row",
         t.workspace_id,
         message["mailbox_id"],
     )
