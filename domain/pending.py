@@ -46,6 +46,8 @@ async def put_due_before_people(limit: int = 500) -> int:
             for before in recipients.values():
                 if before.version != rows[before.id]["version"] or before.current_step_id is None:
                     continue
+                if plans[before.sequence_id].paused:
+                    continue  # paused since it was found due
                 puts = _prepared(rows[before.id], before.current_step_id)
                 after = rules.put_before_person(before, plans[before.sequence_id], puts.id, t.now)
                 changes.append(

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from domain.database import Tx, tx
+from domain.database import Tx, fetch, tx
 from domain.plans import SequenceSettings, load_plans
 from domain.refusals import NotFound
 from domain.rules import recipient as rules
-from domain.rules.actor import Actor
+from domain.rules.actor import ENGINE, Actor
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.rules.lifecycle import Effect, Signal, effect_of
 from domain.rules.recipient import Plan, Recipient
-from domain.suppression import suppress
+from domain.suppression import IN_FORCE, suppress
 from domain.writing import Change, NewError, read, write
 
 _OPTS_OUT = {Signal.OPT_OUT: "UNSUBSCRIBED", Signal.COMPLAINT: "COMPLAINED"}
@@ -71,6 +71,21 @@ async def apply(workspace_id: UUID, fact: Fact) -> set[UUID]:
         return changed
 
     return await tx(workspace_id, work)
+
+
+async def end_if_suppressed(workspace_id: UUID, recipient_id: UUID) -> None:
+    """End a recipient whose person must not be written to any more: found out at the last moment before a send."""
+    rows = await fetch(
+        f"""
+        SELECT r.id FROM recipients r JOIN contacts c ON c.id = r.contact_id AND c.workspace_id = r.workspace_id
+        WHERE r.workspace_id = $1 AND r.id = $2 AND r.deleted_at IS NULL AND {IN_FORCE}
+        """,
+        workspace_id,
+        recipient_id,
+    )
+    if rows:
+        fact = Fact(signal=Signal.SUPPRESSION_ELSEWHERE, recipient_id=recipient_id, actor=ENGINE)
+        await apply(workspace_id, fact)
 
 
 async def _bind_person(t: Tx, fact: Fact, named: Recipient) -> None:

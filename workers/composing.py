@@ -34,6 +34,8 @@ def composed(claim: Claim) -> Letter | NotSendable:
     contact = claim.contact
     if not contact["email"]:
         return NotSendable("EMAIL_MISSING")
+    if claim.address_bounced:
+        return NotSendable("EMAIL_BOUNCED_BEFORE", contact["email"])
     variables = contact_variables(
         **{name: contact[name] for name in ("first_name", "last_name", "email", "phone", "company", "time_zone")},
         fields=contact["fields"],

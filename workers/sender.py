@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from domain import delivery, sending, waiting
+from domain import delivery, sending, signals, waiting
 from domain.delivery import NotSendable, Result
 from domain.faults import point
 from domain.rules.outcomes import MailboxBroken, Outcome, Unknown
@@ -116,6 +116,7 @@ class Sender:
         await point("before_mark")
         if not await self._mark(letter.mark):
             await sending.release([claim])
+            await signals.end_if_suppressed(claim.workspace_id, claim.recipient_id)
             return
         await point("after_mark")
         outcome = await self._send(claim, letter, session)
