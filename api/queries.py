@@ -1,13 +1,26 @@
 """The queries: each names the verb, calls it with the caller's workspace, and wraps the page."""
 
-from typing import Annotated
+from typing import Annotated, Any, Final, cast
 
 import strawberry
 
+from api.connections import Connection, connection, to_key, to_slice
 from api.context import Info
-from api.types.actors import Viewer
+from api.filters import (
+    contact_filter,
+    counted_filter,
+    pending_action_filter,
+    recipient_filter,
+    recipient_order,
+    sequence_filter,
+    step_error_filter,
+)
+from api.nodes import by_public_ids
+from api.selections import counted, wanted, wanted_of_page
+from api.types.actors import Actor, ApiKey, Viewer, Workspace
 from api.types.contacts import Contact, ContactConnection
 from api.types.events import RecipientEventConnection
+from api.types.fields import resolved
 from api.types.inputs import (
     ContactFilter,
     PendingActionFilter,
@@ -22,6 +35,13 @@ from api.types.pending_actions import PendingActionConnection
 from api.types.recipients import Recipient, RecipientConnection
 from api.types.sequences import SequenceConnection
 from api.types.step_errors import StepErrorConnection
+from domain import feed
+from domain.reading import contacts, events, mailboxes, pending_actions, recipients, sequences, step_errors
+from domain.refusals import Invalid
+from domain.rules.ids import Prefix, to_public
+
+NODES_AT_MOST: Final = 100
+EVENTS_FIRST: Final = 100
 
 _Id = Annotated[strawberry.ID, strawberry.argument(description="An id as the API returned it.")]
 _Ids = Annotated[list[strawberry.ID], strawberry.argument(description="At most 100 ids.")]
@@ -46,28 +66,42 @@ _EventsSequence = Annotated[strawberry.ID | None, strawberry.argument(descriptio
 
 @strawberry.type(description="Everything that can be read.")
 class Query:
-    @strawberry.field(
-        description="Any object by its id. Null when there is none, or not in this workspace. A text that is not an "
+    @resolved(
+        "Any object by its id. Null when there is none, or not in this workspace. A text that is not an "
         "id of this API is a BAD_USER_INPUT error: that is a mistake of the client, not a missing object."
     )
     async def node(self, info: Info, id: _Id) -> Node | None:
-        raise NotImplementedError
+        found: Node | None = (await by_public_ids(info, [id]))[0]
+        return found
 
-    @strawberry.field(description="Many objects by their ids, in the order given; null for each that is not there.")
+    @resolved("Many objects by their ids, in the order given; null for each that is not there.")
     async def nodes(self, info: Info, ids: _Ids) -> list[Node | None]:
-        raise NotImplementedError
+        if len(ids) > NODES_AT_MOST:
+            raise Invalid(f"`ids` takes at most {NODES_AT_MOST} ids; these are {len(ids)}.", field=["ids"])
+        found: list[Node | None] = await by_public_ids(info, ids)
+        return found
 
-    @strawberry.field(description="Who is calling.")
+    @resolved("Who is calling.")
     async def viewer(self, info: Info) -> Viewer | None:
-        raise NotImplementedError
+        caller = info.context.caller
+        key = ApiKey(id=strawberry.ID(to_public(Prefix.API_KEY, caller.key_id)), name=caller.key_name)
+        workspace = strawberry.ID(to_public(Prefix.WORKSPACE, caller.workspace_id))
+        actor = Actor(kind=caller.actor.kind, id=key.id, name=caller.key_name)
+        return Viewer(workspace=Workspace(id=workspace, name=caller.workspace_name), api_key=key, actor=actor)
 
-    @strawberry.field(description="The sequences, newest first.")
+    @resolved("The sequences, newest first.")
     async def sequences(
         self, info: Info, first: First = 50, after: After = None, filter: _SequenceFilter = None
     ) -> SequenceConnection | None:
-        raise NotImplementedError
+        page = await sequences.page(
+            info.context.caller.workspace_id,
+            filter=sequence_filter(filter),
+            slice=to_slice(first, after),
+            counted=counted(info),
+        )
+        return connection(SequenceConnection, page)
 
-    @strawberry.field(description="The recipients of all sequences.")
+    @resolved("The recipients of all sequences.")
     async def recipients(
         self,
         info: Info,
@@ -78,41 +112,79 @@ class Query:
         filter: _RecipientFilter = None,
         order_by: _RecipientOrder = None,
     ) -> RecipientConnection | None:
-        raise NotImplementedError
+        workspace_id = info.context.caller.workspace_id
+        kept = recipient_filter(filter)
+        wants = wanted(info, "")
+        # Read before the page: page and events after it together then miss nothing.
+        cursor = (await feed.state(workspace_id)).cursor if "events_cursor" in wants else None
+        page = await recipients.page(
+            workspace_id,
+            filter=kept,
+            order=recipient_order(order_by),
+            slice=to_slice(first, after, last, before),
+            wants=wanted_of_page(info),
+        )
+        found = Connection(page, events_cursor=cursor)
+        if wants & {"status_counts", "stage_counts"}:
+            counts = await sequences.counts_of_filter(workspace_id, counted_filter(kept))
+            found.status_counts, found.stage_counts = counts.by_status, counts.by_stage
+        return cast(RecipientConnection, found)
 
-    @strawberry.field(description="The recipient with a partner's id.")
+    @resolved("The recipient with a partner's id.")
     async def recipient_by_external_id(self, info: Info, external_id: _ExternalId) -> Recipient | None:
-        raise NotImplementedError
+        workspace_id = info.context.caller.workspace_id
+        found: Any = await recipients.by_external_id(workspace_id, external_id, wants=wanted(info, ""))
+        return cast(Recipient | None, found)
 
-    @strawberry.field(description="The contacts, newest first.")
+    @resolved("The contacts, newest first.")
     async def contacts(
         self, info: Info, first: First = 50, after: After = None, filter: _ContactFilter = None
     ) -> ContactConnection | None:
-        raise NotImplementedError
+        page = await contacts.page(
+            info.context.caller.workspace_id,
+            filter=contact_filter(filter),
+            slice=to_slice(first, after),
+            counted=counted(info),
+        )
+        return connection(ContactConnection, page)
 
-    @strawberry.field(description="The contact with a partner's id.")
+    @resolved("The contact with a partner's id.")
     async def contact_by_external_id(self, info: Info, external_id: _ExternalId) -> Contact | None:
-        raise NotImplementedError
+        found: Any = await contacts.by_external_id(info.context.caller.workspace_id, external_id)
+        return cast(Contact | None, found)
 
-    @strawberry.field(description="The mailboxes, by address.")
+    @resolved("The mailboxes, by address.")
     async def mailboxes(self, info: Info, first: First = 50, after: After = None) -> MailboxConnection | None:
-        raise NotImplementedError
+        page = await mailboxes.page(
+            info.context.caller.workspace_id, slice=to_slice(first, after), counted=counted(info)
+        )
+        return connection(MailboxConnection, page)
 
-    @strawberry.field(description="What waits for a person, the longest waiting first.")
+    @resolved("What waits for a person, the longest waiting first.")
     async def pending_actions(
         self, info: Info, first: First = 50, after: After = None, filter: _PendingFilter = None
     ) -> PendingActionConnection | None:
-        raise NotImplementedError
+        page = await pending_actions.page(
+            info.context.caller.workspace_id,
+            filter=pending_action_filter(filter),
+            slice=to_slice(first, after),
+            counted=counted(info),
+        )
+        return connection(PendingActionConnection, page)
 
-    @strawberry.field(description="What went wrong, newest first.")
+    @resolved("What went wrong, newest first.")
     async def step_errors(
         self, info: Info, first: First = 50, after: After = None, filter: _StepErrorFilter = None
     ) -> StepErrorConnection | None:
-        raise NotImplementedError
+        page = await step_errors.page(
+            info.context.caller.workspace_id,
+            filter=step_error_filter(filter),
+            slice=to_slice(first, after),
+            counted=counted(info),
+        )
+        return connection(StepErrorConnection, page)
 
-    @strawberry.field(
-        description="What happened, in the order of the feed. The cursors are good for subscriptions too."
-    )
+    @resolved("What happened, in the order of the feed. Its cursors are good for subscriptions too.")
     async def recipient_events(
         self,
         info: Info,
@@ -120,4 +192,11 @@ class Query:
         after: _EventsAfter = None,
         sequence_id: _EventsSequence = None,
     ) -> RecipientEventConnection | None:
-        raise NotImplementedError
+        sequence = None if sequence_id is None else to_key(sequence_id, Prefix.SEQUENCE, "sequenceId")
+        page = await events.page(
+            info.context.caller.workspace_id,
+            sequence_id=sequence,
+            slice=to_slice(first, after, default=EVENTS_FIRST),
+            counted=counted(info),
+        )
+        return connection(RecipientEventConnection, page)

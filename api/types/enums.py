@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
 
 import strawberry
 
 from domain.rules.actor import ActorKind
+from domain.rules.inbox import PendingActionAction as PendingActionAction
 from domain.rules.lifecycle import MEANING as STATUS_MEANING
 from domain.rules.lifecycle import Action, EndReason, Stage, Status
 from domain.rules.meanings import ACTION, END_REASON, STAGE
@@ -20,6 +22,8 @@ from domain.rules.standing import (
 )
 from domain.rules.step_errors import FixCode, StepErrorAction, StepErrorCode, sentence
 from domain.rules.timing import WaitUnit
+
+E = TypeVar("E", bound=StrEnum)
 
 
 class TaskKind(StrEnum):
@@ -79,14 +83,6 @@ class MessageClassification(StrEnum):
     COMPLAINT = "COMPLAINT"
 
 
-class PendingActionAction(StrEnum):
-    SEND_NOW = "SEND_NOW"
-    SCHEDULE = "SCHEDULE"
-    CANCEL_SCHEDULE = "CANCEL_SCHEDULE"
-    COMPLETE = "COMPLETE"
-    SKIP = "SKIP"
-
-
 class PendingOutcome(StrEnum):
     SENT = "SENT"
     COMPLETED = "COMPLETED"
@@ -127,9 +123,7 @@ class OrderDirection(StrEnum):
     DESC = "DESC"
 
 
-def _publish(
-    enum: type[StrEnum], name: str, description: str, meanings: Mapping[StrEnum, str] | Mapping[str, str]
-) -> None:
+def _publish(enum: type[E], name: str, description: str, meanings: Mapping[E, str]) -> None:
     """Make an enum one of the schema's, with a description for each value."""
     strawberry.enum(enum, name=name, description=description)
     for value in enum.__strawberry_definition__.values:  # type: ignore[attr-defined]

@@ -1,13 +1,14 @@
 """What happened, in an order that everyone sees alike."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
 from api.context import Info
 from api.types import enums as enums
 from api.types.actors import Actor
+from api.types.fields import resolved
 from api.types.messages import Message
 from api.types.node import Connection, Node
 from api.types.sequences import Step
@@ -33,28 +34,30 @@ class RecipientEvent(Node):
     version: int = strawberry.field(description="The recipient's version after it. Keep the greater one.")
     occurred_at: datetime = strawberry.field(description="When it happened.")
 
-    @strawberry.field(description="Who or what did it.")
+    @resolved("Who or what did it.")
     async def actor(self, info: Info) -> Actor:
-        actor = await info.context.loaders.actor_of(self)
-        assert actor is not None
-        return actor
+        found: Actor = await info.context.loaders.actor_of(self)
+        return found
 
-    @strawberry.field(description="The step it is about.")
+    @resolved("The step it is about.")
     async def step(self, info: Info) -> Step | None:
-        return await info.context.loaders.step_of(self)
+        found: Step | None = await info.context.loaders.step_of(self)
+        return found
 
-    @strawberry.field(description="The message it is about, as it is now.")
+    @resolved("The message it is about, as it is now.")
     async def message(self, info: Info) -> Message | None:
-        return await info.context.loaders.message_of(self)
+        found: Message | None = await info.context.loaders.message_of(self)
+        return found
 
-    @strawberry.field(description="The error it opened, as it is now.")
+    @resolved("The error it opened, as it is now.")
     async def step_error(self, info: Info) -> StepError | None:
-        return await info.context.loaders.step_error_of(self)
+        found: StepError | None = await info.context.loaders.step_error_of(self)
+        return found
 
-    @strawberry.field(description="The recipient as it is now; null once deleted.")
+    @resolved("The recipient as it is now; null once deleted.")
     async def recipient(self, info: Info) -> Annotated["Recipient", strawberry.lazy("api.types.recipients")] | None:
-        found: Any = await info.context.loaders.recipient_of(info, self)
-        return found  # type: ignore[no-any-return]
+        found: Recipient | None = await info.context.loaders.recipient_of(info, self)
+        return found
 
 
 @strawberry.type(description="One page of events. The cursors are those of the feed, good for subscriptions too.")

@@ -4,6 +4,7 @@ import strawberry
 
 from api.context import Info
 from api.types.enums import MailboxState
+from api.types.fields import resolved
 from api.types.node import Connection, Node
 from domain.rules.step_errors import StepErrorCode
 
@@ -18,13 +19,15 @@ class Mailbox(Node):
     daily_limit: int = strawberry.field(description="How many messages it may send within 24 hours.")
     minimum_gap_seconds: int = strawberry.field(description="The least time between two messages, in seconds.")
 
-    @strawberry.field(description="How many messages it handed over within the last 24 hours.")
+    @resolved("How many messages it handed over within the last 24 hours.")
     async def sent_last_24_hours(self, info: Info) -> int:
-        return (await info.context.loaders.use_of_mailbox(self)).sent_last_24_hours
+        found: int = (await info.context.loaders.use_of_mailbox(self)).sent_last_24_hours
+        return found
 
-    @strawberry.field(description="How many recipients wait for its turn: their step is due.")
+    @resolved("How many recipients wait for its turn: their step is due.")
     async def waiting_recipients(self, info: Info) -> int:
-        return (await info.context.loaders.use_of_mailbox(self)).waiting_recipients
+        found: int = (await info.context.loaders.use_of_mailbox(self)).waiting_recipients
+        return found
 
 
 @strawberry.type(description="One page of mailboxes.")

@@ -1,12 +1,13 @@
 """What was written, either way."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
 from api.context import Info
 from api.types.enums import Channel, MessageClassification, MessageDirection, MessageState
+from api.types.fields import resolved
 from api.types.node import Connection, Node
 from api.types.sequences import Step
 
@@ -30,14 +31,15 @@ class Message(Node):
     to: list[str] = strawberry.field(description="The receivers' addresses.")
     at: datetime = strawberry.field(description="When it was sent or came in; before that, when it was begun.")
 
-    @strawberry.field(description="Whose run it belongs to; null once that is deleted.")
+    @resolved("Whose run it belongs to; null once that is deleted.")
     async def recipient(self, info: Info) -> Annotated["Recipient", strawberry.lazy("api.types.recipients")] | None:
-        found: Any = await info.context.loaders.recipient_of(info, self)
-        return found  # type: ignore[no-any-return]
+        found: Recipient | None = await info.context.loaders.recipient_of(info, self)
+        return found
 
-    @strawberry.field(description="The step it was sent by.")
+    @resolved("The step it was sent by.")
     async def step(self, info: Info) -> Step | None:
-        return await info.context.loaders.step_of(self)
+        found: Step | None = await info.context.loaders.step_of(self)
+        return found
 
 
 @strawberry.type(description="One page of messages.")

@@ -1,7 +1,7 @@
 """What waits for a person."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
@@ -9,6 +9,7 @@ from api.context import Info
 from api.types import enums as enums
 from api.types.actors import Actor
 from api.types.enums import PendingActionAction, PendingOutcome, TaskKind
+from api.types.fields import resolved
 from api.types.node import Connection, Node
 from api.types.sequences import Step
 from domain.rules.plan import StepKind
@@ -35,20 +36,20 @@ class PendingAction(Node):
     outcome: PendingOutcome | None = strawberry.field(description="How it was closed.")
     version: int = strawberry.field(description="Grows by one with each change.")
 
-    @strawberry.field(description="Whose step it is; null once the recipient is deleted.")
+    @resolved("Whose step it is; null once the recipient is deleted.")
     async def recipient(self, info: Info) -> Annotated["Recipient", strawberry.lazy("api.types.recipients")] | None:
-        found: Any = await info.context.loaders.recipient_of(info, self)
-        return found  # type: ignore[no-any-return]
+        found: Recipient | None = await info.context.loaders.recipient_of(info, self)
+        return found
 
-    @strawberry.field(description="Which step it is.")
+    @resolved("Which step it is.")
     async def step(self, info: Info) -> Step:
-        step = await info.context.loaders.step_of(self)
-        assert step is not None
-        return step
+        found: Step = await info.context.loaders.step_of(self)
+        return found
 
-    @strawberry.field(description="Who or what closed it.")
+    @resolved("Who or what closed it.")
     async def closed_by(self, info: Info) -> Actor | None:
-        return await info.context.loaders.actor_of(self)
+        found: Actor | None = await info.context.loaders.actor_of(self)
+        return found
 
 
 @strawberry.type(description="One page of pending actions.")

@@ -1,7 +1,6 @@
 """One contact's run through one sequence."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
 
@@ -11,6 +10,7 @@ from api.types.actors import Actor
 from api.types.contacts import Contact
 from api.types.enums import RecipientStepState
 from api.types.events import RecipientEventConnection
+from api.types.fields import resolved
 from api.types.mailboxes import Mailbox
 from api.types.messages import Message, MessageConnection
 from api.types.node import After, Connection, First, Node
@@ -25,7 +25,7 @@ from domain.rules.standing import PausedBy, View, WaitingReason
 class ActionAvailability:
     action: Action = strawberry.field(description="The action.")
     available: bool = strawberry.field(
-        description="Whether it is available now: what this says is what the mutation does."
+        description="Whether it is available now; the mutation decides by the same table."
     )
     unavailable_reason: str | None = strawberry.field(description="Why not, in one sentence.")
 
@@ -43,9 +43,10 @@ class RecipientStep:
     planned_for: datetime | None = strawberry.field(description="When the current step is due; null for the others.")
     carried_out_at: datetime | None = strawberry.field(description="When it was carried out or skipped.")
 
-    @strawberry.field(description="The message it was carried out by.")
+    @resolved("The message it was carried out by.")
     async def message(self, info: Info) -> Message | None:
-        return await info.context.loaders.message_of(self)
+        found: Message | None = await info.context.loaders.message_of(self)
+        return found
 
 
 @strawberry.type(description="One contact's run through one sequence. Each enrolment makes a new one.")
@@ -81,26 +82,25 @@ class Recipient(Node):
     replied_at: datetime | None = strawberry.field(description="When the person answered.")
     ended_at: datetime | None = strawberry.field(description="When it ended.")
 
-    @strawberry.field(description="What is wrong with its step now.")
+    @resolved("What is wrong with its step now.")
     async def open_errors(self, info: Info, first: First = 50, after: After = None) -> StepErrorConnection:
-        found: Any = await info.context.loaders.open_errors_of_recipient(info, self, first, after)
-        return found  # type: ignore[no-any-return]
+        found: StepErrorConnection = await info.context.loaders.open_errors_of_recipient(info, self, first, after)
+        return found
 
-    @strawberry.field(description="What was written either way, oldest first.")
+    @resolved("What was written either way, oldest first.")
     async def messages(self, info: Info, first: First = 50, after: After = None) -> MessageConnection:
-        found: Any = await info.context.loaders.messages_of_recipient(info, self, first, after)
-        return found  # type: ignore[no-any-return]
+        found: MessageConnection = await info.context.loaders.messages_of_recipient(info, self, first, after)
+        return found
 
-    @strawberry.field(description="What happened to it, oldest first.")
+    @resolved("What happened to it, oldest first.")
     async def events(self, info: Info, first: First = 50, after: After = None) -> RecipientEventConnection:
-        found: Any = await info.context.loaders.events_of_recipient(info, self, first, after)
-        return found  # type: ignore[no-any-return]
+        found: RecipientEventConnection = await info.context.loaders.events_of_recipient(info, self, first, after)
+        return found
 
-    @strawberry.field(description="Who enrolled it.")
+    @resolved("Who enrolled it.")
     async def enrolled_by(self, info: Info) -> Actor:
-        actor = await info.context.loaders.actor_of(self)
-        assert actor is not None
-        return actor
+        found: Actor = await info.context.loaders.actor_of(self)
+        return found
 
 
 @strawberry.type(description="One page of recipients.")

@@ -1,12 +1,13 @@
 """Sequences, their steps and settings."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
 from api.context import Info
 from api.types import enums as enums
 from api.types.enums import ReenrolmentPolicy, TaskKind, Weekday
+from api.types.fields import resolved
 from api.types.inputs import RecipientFilter, RecipientOrder
 from api.types.mailboxes import Mailbox
 from api.types.node import After, Connection, First, Node
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
     from api.types.recipients import RecipientConnection
 
 _Filter = Annotated[RecipientFilter | None, strawberry.argument(description="Which recipients; all when left out.")]
-_Order = Annotated[
-    RecipientOrder | None, strawberry.argument(description="In which order; newest first when left out.")
-]
+_Order = Annotated[RecipientOrder | None, strawberry.argument(description="In which order; newest first if left out.")]
 
 
 @strawberry.type(description="The time between a step and the one before it.")
@@ -82,23 +81,27 @@ class Sequence(Node):
     status: SequenceStatus = strawberry.field(description="Where it stands.")
     settings: SequenceSettings = strawberry.field(description="What it is told beside its steps.")
 
-    @strawberry.field(description="Its steps in order.")
+    @resolved("Its steps in order.")
     async def steps(self, info: Info) -> list[Step]:
-        return await info.context.loaders.steps_of_sequence(self)
+        found: list[Step] = await info.context.loaders.steps_of_sequence(self)
+        return found
 
-    @strawberry.field(description="The mailboxes it sends from, in turn.")
+    @resolved("The mailboxes it sends from, in turn.")
     async def mailboxes(self, info: Info) -> list[Mailbox]:
-        return await info.context.loaders.mailboxes_of_sequence(self)
+        found: list[Mailbox] = await info.context.loaders.mailboxes_of_sequence(self)
+        return found
 
-    @strawberry.field(description="How many recipients have each status; every status is there, 0 included.")
+    @resolved("How many recipients have each status; every status is there, 0 included.")
     async def status_counts(self, info: Info) -> list[StatusCount]:
-        return await info.context.loaders.status_counts_of_sequence(self)
+        found: list[StatusCount] = (await info.context.loaders.counts_of_sequence(self)).by_status
+        return found
 
-    @strawberry.field(description="How many recipients are in each stage; every stage is there, 0 included.")
+    @resolved("How many recipients are in each stage; every stage is there, 0 included.")
     async def stage_counts(self, info: Info) -> list[StageCount]:
-        return await info.context.loaders.stage_counts_of_sequence(self)
+        found: list[StageCount] = (await info.context.loaders.counts_of_sequence(self)).by_stage
+        return found
 
-    @strawberry.field(description="The people enrolled in it.")
+    @resolved("The people enrolled in it.")
     async def recipients(
         self,
         info: Info,
@@ -107,8 +110,10 @@ class Sequence(Node):
         filter: _Filter = None,
         order_by: _Order = None,
     ) -> Annotated["RecipientConnection", strawberry.lazy("api.types.recipients")]:
-        found: Any = await info.context.loaders.recipients_of_sequence(info, self, first, after, filter, order_by)
-        return found  # type: ignore[no-any-return]
+        found: RecipientConnection = await info.context.loaders.recipients_of_sequence(
+            info, self, first, after, filter, order_by
+        )
+        return found
 
 
 @strawberry.type(description="One page of sequences.")

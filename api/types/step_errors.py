@@ -1,12 +1,13 @@
 """Why steps failed, and what to do about it."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
 from api.context import Info
 from api.types import enums as enums
+from api.types.fields import resolved
 from api.types.node import Connection, Node
 from api.types.sequences import Step
 from domain.rules.step_errors import FixCode, StepErrorAction, StepErrorCode
@@ -41,14 +42,15 @@ class StepError(Node):
     occurred_at: datetime = strawberry.field(description="When the step failed.")
     resolved_at: datetime | None = strawberry.field(description="When it was closed; null while it is open.")
 
-    @strawberry.field(description="Whose step failed.")
+    @resolved("Whose step failed.")
     async def recipient(self, info: Info) -> Annotated["Recipient", strawberry.lazy("api.types.recipients")]:
-        found: Any = await info.context.loaders.recipient_of(info, self)
-        return found  # type: ignore[no-any-return]
+        found: Recipient = await info.context.loaders.recipient_of(info, self)
+        return found
 
-    @strawberry.field(description="Which step failed.")
+    @resolved("Which step failed.")
     async def step(self, info: Info) -> Step | None:
-        return await info.context.loaders.step_of(self)
+        found: Step | None = await info.context.loaders.step_of(self)
+        return found
 
 
 @strawberry.type(description="One page of step errors.")

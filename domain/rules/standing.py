@@ -7,7 +7,15 @@ Source: product.md section 2 (`statusMessage`, `pausedBy`, `opens`) and section 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from domain.rules.lifecycle import OPEN, Action, EndReason, Status, unavailable_reason
+from domain.rules.plan import AUTOMATED_KINDS, SequenceStatus, StepKind
+from domain.rules.timing import ClosedBecause, SendingWindow, closed_because
 
 
 class PausedBy(StrEnum):
@@ -65,3 +73,118 @@ WAITING_MEANING: Mapping[WaitingReason, str] = {
     WaitingReason.SEQUENCE_NOT_ACTIVE: "The sequence is a draft or archived; waits start when it is activated.",
     WaitingReason.BEING_SENT: "The message is being handed over right now.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ActionAvailability:
+    """One action: available or not, and why not."""
+
+    action: Action
+    available: bool
+    unavailable_reason: str | None
+
+
+@cache
+def actions_of(status: Status, sequence_paused: bool) -> tuple[ActionAvailability, ...]:
+    """Return all six actions in the enum's order."""
+    found = []
+    for action in Action:
+        reason = unavailable_reason(action, status, sequence_paused=sequence_paused)
+        found.append(ActionAvailability(action, reason is None, reason))
+    return tuple(found)
+
+
+def shown_status(stored: Status, sequence_status: SequenceStatus) -> Status:
+    """Return the status as it holds: from the moment a sequence's pause was answered its open recipients are PAUSED,
+    whether or not their rows have been rewritten yet."""
+    return Status.PAUSED if sequence_status is SequenceStatus.PAUSED and stored in OPEN else stored
+
+
+def paused_by(status: Status, *, by_sequence: bool) -> PausedBy | None:
+    """Return whose pause holds a recipient: the sequence's while that is up, else the recipient's own."""
+    if status is not Status.PAUSED:
+        return None
+    return PausedBy.SEQUENCE if by_sequence else PausedBy.RECIPIENT
+
+
+def view_of(status: Status, pending_kind: StepKind | None) -> View | None:
+    """Return where a click on the status leads."""
+    if status is Status.ERROR:
+        return View.ERRORS
+    if status is Status.PENDING_ACTION:
+        return View.TASK if pending_kind is StepKind.TASK else View.EMAIL
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All that the moment depends on. Every time is business time."""
+
+    now: datetime
+    status: Status  # as shown
+    end_reason: EndReason | None
+    paused_by: PausedBy | None
+    sequence_status: SequenceStatus
+    window: SendingWindow | None
+    zone: ZoneInfo
+    step_number: int | None = None  # counted from 1 over the steps that are still there
+    step_kind: StepKind | None = None
+    wait_ends_at: datetime | None = None
+    retry_at: datetime | None = None
+    due_at: datetime | None = None
+    scheduled_for: datetime | None = None
+    being_sent: bool = False
+    mailbox_state: str | None = None
+    mailbox_turn_at: datetime | None = None
+    mailbox_held_back_by: str | None = None
+    out_of_office_until: datetime | None = None
+    error_message: str | None = None
+
+
+def waiting_reason(s: Situation) -> WaitingReason | None:
+    """Return what holds the recipient back at this moment: the first of these that holds. None: nothing does (it is
+    due and has its turn), or it is not waiting at all."""
+    if s.status not in (Status.SCHEDULED, Status.IN_PROGRESS):
+        return None
+    if s.being_sent:
+        return WaitingReason.BEING_SENT
+    if s.sequence_status is not SequenceStatus.ACTIVE:
+        return WaitingReason.SEQUENCE_NOT_ACTIVE
+    if s.scheduled_for is not None and s.scheduled_for > s.now:
+        return WaitingReason.SEND_SCHEDULED
+    if s.wait_ends_at is not None and s.wait_ends_at > s.now:
+        return WaitingReason.WAIT
+    if s.retry_at is not None and s.retry_at > s.now:
+        return WaitingReason.RETRY_BACKOFF
+    if s.due_at is None or s.due_at > s.now:
+        return _closed(s)
+    return _turn(s) if s.step_kind in AUTOMATED_KINDS else None
+
+
+def _closed(s: Situation) -> WaitingReason:
+    closed = closed_because(s.now, s.window, s.zone) if s.window is not None else None
+    return WaitingReason.BLACKOUT_DATE if closed is ClosedBecause.BLACKOUT_DATE else WaitingReason.OUTSIDE_WINDOW
+
+
+def _turn(s: Situation) -> WaitingReason | None:
+    if s.out_of_office_until is not None and s.out_of_office_until > s.now:
+        return WaitingReason.OUT_OF_OFFICE
+    if s.mailbox_state == "HELD":
+        return WaitingReason.GUARDRAIL
+    if s.mailbox_state != "CONNECTED" or s.mailbox_turn_at is None or s.mailbox_turn_at <= s.now:
+        return None
+    return WaitingReason(s.mailbox_held_back_by or WaitingReason.MINIMUM_GAP)
+
+
+def next_attempt_at(s: Situation) -> datetime | None:
+    """Return the time before which nothing happens; None while nothing is planned: it is held, pending, in error, has
+    ended, or its mailbox cannot send."""
+    if s.status not in (Status.SCHEDULED, Status.IN_PROGRESS) or s.due_at is None:
+        return None
+    if s.sequence_status is not SequenceStatus.ACTIVE:
+        return None
+    if s.step_kind not in AUTOMATED_KINDS:
+        return s.due_at
+    if s.mailbox_state not in (None, "CONNECTED"):
+        return None
+    return max(at for at in (s.due_at, s.mailbox_turn_at, s.out_of_office_until) if at is not None)

@@ -1,0 +1,158 @@
+"""Filters and orders as callers give them, as the engine takes them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+import strawberry
+
+from api.connections import to_key
+from api.types.inputs import (
+    ContactFilter,
+    DateTimeFilter,
+    PendingActionFilter,
+    RecipientFilter,
+    RecipientOrder,
+    SequenceFilter,
+    StepErrorFilter,
+)
+from domain.reading import contacts, filters, pending_actions, recipients, sequences, step_errors
+from domain.reading.pages import Order
+from domain.refusals import Invalid
+from domain.rules.ids import Prefix
+from domain.rules.lifecycle import Stage, Status
+
+T = TypeVar("T", covariant=True)
+V = TypeVar("V")
+
+
+class _Comparison(Protocol[T]):
+    @property
+    def eq(self) -> T | None: ...
+    @property
+    def in_(self) -> Sequence[T] | None: ...
+    @property
+    def not_in(self) -> Sequence[T] | None: ...
+
+
+def recipient_filter(given: RecipientFilter | None, depth: int = 1) -> filters.RecipientFilter:
+    """Return the filter as the engine takes it.
+
+    Raises:
+        Invalid: an id is malformed, or it is nested too deeply.
+    """
+    if given is None:
+        return filters.EVERYTHING
+    if depth > filters.DEPTH:
+        raise Invalid(f"The filter is nested more than {filters.DEPTH} deep. Make it flatter.", field=["filter"])
+    below = depth + 1
+    return filters.RecipientFilter(
+        ids=_keys(given.ids, Prefix.RECIPIENT, "ids"),
+        statuses=_chosen(given.status, Status),
+        stages=_chosen(given.stage, Stage),
+        end_reasons=given.end_reason,
+        paused_by=given.paused_by,
+        waiting_reasons=given.waiting_reason,
+        error_codes=given.error_code,
+        available_action=given.available_action,
+        needs_attention=given.needs_attention,
+        sequence_id=_key(given.sequence_id, Prefix.SEQUENCE, "sequenceId"),
+        mailbox_id=_key(given.mailbox_id, Prefix.MAILBOX, "mailboxId"),
+        contact_id=_key(given.contact_id, Prefix.CONTACT, "contactId"),
+        step_id=_key(given.step_id, Prefix.STEP, "stepId"),
+        enrolled_at=_compared(given.enrolled_at),
+        updated_at=_compared(given.updated_at),
+        due_at=_compared(given.next_attempt_at),
+        replied_at=_compared(given.replied_at),
+        search=given.search,
+        all_of=[recipient_filter(part, below) for part in given.and_ or ()],
+        any_of=None if given.or_ is None else [recipient_filter(part, below) for part in given.or_],
+        none_of=None if given.not_ is None else recipient_filter(given.not_, below),
+    )
+
+
+def counted_filter(kept: filters.RecipientFilter) -> filters.RecipientFilter:
+    """Return the filter without its status and stage parts: what the counts beside a page count."""
+    return replace(kept, statuses=None, stages=None)
+
+
+def recipient_order(given: RecipientOrder | None) -> Order:
+    """Return the order; newest enrolment first where none is given."""
+    return recipients.NEWEST_FIRST if given is None else recipients.ORDERS[f"{given.field}_{given.direction}"]
+
+
+def sequence_filter(given: SequenceFilter | None) -> sequences.SequenceFilter:
+    if given is None:
+        return sequences.SequenceFilter()
+    return sequences.SequenceFilter(
+        ids=_keys(given.ids, Prefix.SEQUENCE, "ids"),
+        external_ids=given.external_ids,
+        statuses=given.status,
+        search=given.search,
+    )
+
+
+def contact_filter(given: ContactFilter | None) -> contacts.ContactFilter:
+    if given is None:
+        return contacts.ContactFilter()
+    return contacts.ContactFilter(
+        ids=_keys(given.ids, Prefix.CONTACT, "ids"),
+        external_ids=given.external_ids,
+        email=given.email,
+        search=given.search,
+    )
+
+
+def step_error_filter(given: StepErrorFilter | None) -> step_errors.StepErrorFilter:
+    if given is None:
+        return step_errors.StepErrorFilter()
+    return step_errors.StepErrorFilter(
+        recipient_id=_key(given.recipient_id, Prefix.RECIPIENT, "recipientId"),
+        contact_id=_key(given.contact_id, Prefix.CONTACT, "contactId"),
+        sequence_id=_key(given.sequence_id, Prefix.SEQUENCE, "sequenceId"),
+        mailbox_id=_key(given.mailbox_id, Prefix.MAILBOX, "mailboxId"),
+        codes=given.codes,
+        open=given.open,
+    )
+
+
+def pending_action_filter(given: PendingActionFilter | None) -> pending_actions.PendingActionFilter:
+    if given is None:
+        return pending_actions.PendingActionFilter()
+    return pending_actions.PendingActionFilter(
+        recipient_id=_key(given.recipient_id, Prefix.RECIPIENT, "recipientId"),
+        sequence_id=_key(given.sequence_id, Prefix.SEQUENCE, "sequenceId"),
+        kinds=given.kinds,
+        open=True if given.open is None else given.open,
+    )
+
+
+def _key(text: strawberry.ID | None, prefix: Prefix, field: str) -> UUID | None:
+    return None if text is None else to_key(text, prefix, field)
+
+
+def _keys(texts: Sequence[strawberry.ID] | None, prefix: Prefix, field: str) -> Collection[UUID] | None:
+    return None if texts is None else [to_key(text, prefix, field) for text in texts]
+
+
+def _chosen(given: _Comparison[V] | None, everything: type[V]) -> Collection[V] | None:
+    if given is None:
+        return None
+    chosen: set[V] = set(everything)  # type: ignore[call-overload]
+    if given.eq is not None:
+        chosen &= {given.eq}
+    if given.in_ is not None:
+        chosen &= set(given.in_)
+    if given.not_in is not None:
+        chosen -= set(given.not_in)
+    return chosen
+
+
+def _compared(given: DateTimeFilter | None) -> filters.Compared | None:
+    if given is None:
+        return None
+    times = (given.eq, given.gt, given.gte, given.lt, given.lte)
+    if any(at is not None and at.tzinfo is None for at in times):
+        raise Invalid("A time needs its zone, such as 2026-11-24T09:00:00Z.", field=["filter"])
+    return filters.Compared(eq=given.eq, gt=given.gt, gte=given.gte, lt=given.lt, lte=given.lte, is_null=given.is_null)

@@ -1,0 +1,55 @@
+"""Mailboxes and their use."""
+
+from collections.abc import Collection
+from typing import Final
+from uuid import UUID
+
+from domain.database import fetch
+from domain.reading.columns import columns_of, to_mailbox
+from domain.reading.lists import Listing
+from domain.reading.pages import FIRST_PAGE, Order, Page, Slice
+from domain.reading.rows import MailboxRow, MailboxUse
+
+BY_ADDRESS: Final = Order(
+    mark="mbx.address_asc", column="m.address_key", id_column="m.id", type="text", descending=False
+)
+MAILBOXES: Final = Listing(
+    columns=columns_of("m", MailboxRow.COLUMNS),
+    source="FROM mailboxes m",
+    living=("m.workspace_id = $1",),
+    make=to_mailbox,
+)
+
+
+async def page(workspace_id: UUID, *, slice: Slice = FIRST_PAGE, counted: bool = False) -> Page[MailboxRow]:
+    """Return one page, by address.
+
+    Raises:
+        Invalid, CursorInvalid
+    """
+    return await MAILBOXES.page(workspace_id, BY_ADDRESS, slice, counted=counted)
+
+
+async def by_ids(workspace_id: UUID, ids: Collection[UUID]) -> dict[UUID, MailboxRow]:
+    """Return those of the mailboxes that are there, by key."""
+    return await MAILBOXES.by_ids(workspace_id, ids)
+
+
+async def use(workspace_id: UUID, ids: Collection[UUID]) -> dict[UUID, MailboxUse]:
+    """Return how much these mailboxes are used: handed over within 24 hours, and due but waiting for the turn."""
+    rows = await fetch(
+        """
+        SELECT m.id,
+            (SELECT count(*) FROM messages x WHERE x.workspace_id = $1 AND x.mailbox_id = m.id
+                AND x.marked_at > now() - interval '24 hours') AS sent,
+            (SELECT count(*) FROM recipients r JOIN sequences s ON s.workspace_id = $1 AND s.id = r.sequence_id
+                WHERE r.workspace_id = $1 AND r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL'
+                AND s.status = 'ACTIVE'
+                AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)) AS waiting
+        FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id
+        WHERE m.workspace_id = $1 AND m.id = ANY($2::uuid[])
+        """,
+        workspace_id,
+        list(ids),
+    )
+    return {row["id"]: MailboxUse(row["sent"], row["waiting"]) for row in rows}

@@ -1,0 +1,43 @@
+"""Pending actions as they stand in a statement over `p`, pending_actions, and `r`, their recipients."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from domain.reading.rows import PendingActionRow
+from domain.rules.inbox import available_pending_actions
+from domain.rules.plan import StepKind
+
+PENDING_COLUMNS: Final = (
+    *("p.id", "p.recipient_id", "p.step_id", "p.kind", "p.subject", "p.body", "p.task_kind", "p.task_title"),
+    *("p.task_notes", "p.note", "p.due_since", "p.closed_at", "p.closed_by_kind", "p.closed_by_id", "p.outcome"),
+    *("p.version", "CASE WHEN r.pending_id = p.id THEN r.scheduled_for END"),
+)
+
+
+def to_pending(values: Sequence[Any], *, held: bool) -> PendingActionRow:
+    """Return the row; `held` says that its recipient is paused, so that it can be read but not acted on."""
+    (
+        key, recipient_key, step_key, kind, subject, body, task_kind, task_title, task_notes, note, due_since,
+        closed_at, actor_kind, actor_key, outcome, version, scheduled_for,
+    ) = values  # fmt: skip
+    step_kind = StepKind(kind)
+    return PendingActionRow(
+        key=key,
+        recipient_key=recipient_key,
+        step_key=step_key,
+        kind=step_kind,
+        subject=subject,
+        body=body,
+        task_kind=task_kind,
+        task_title=task_title,
+        task_notes=task_notes,
+        note=note,
+        due_since=due_since,
+        scheduled_for=scheduled_for,
+        available_actions=available_pending_actions(step_kind, open=closed_at is None, held=held),
+        closed_at=closed_at,
+        actor_kind=actor_kind,
+        actor_key=actor_key,
+        outcome=outcome,
+        version=version,
+    )

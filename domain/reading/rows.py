@@ -1,0 +1,363 @@
+"""What is read: plain rows. Their attributes are what a screen asks for; computing is left to the rules.
+
+Keys (`key`, `contact_key`) are the database's; `id` is the outside form, made when it is asked for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+import orjson
+
+from domain.plans import SequenceSettings
+from domain.rules.ids import Prefix, to_public
+from domain.rules.lifecycle import Action, EndReason, Stage, Status, available_actions
+from domain.rules.plan import SequenceStatus, StepKind
+from domain.rules.standing import ActionAvailability, PausedBy, View, WaitingReason, actions_of
+from domain.rules.timing import Wait, WaitUnit
+
+_WEEKDAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRow:
+    type_name: ClassVar[str] = "Contact"
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        *("id", "external_id", "email", "phone", "first_name", "last_name", "company", "time_zone"),
+        *("custom_fields", "email_bounced_at", "out_of_office_until", "created_at"),
+    )
+
+    key: UUID
+    external_id: str | None
+    email: str | None
+    phone: str | None
+    first_name: str | None
+    last_name: str | None
+    company: str | None
+    time_zone: str | None
+    custom_fields: str  # JSON as it is stored
+    email_bounced_at: datetime | None
+    out_of_office_until: datetime | None
+    created_at: datetime
+
+    @property
+    def id(self) -> str:
+        return to_public(Prefix.CONTACT, self.key)
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = orjson.loads(self.custom_fields)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxRow:
+    type_name: ClassVar[str] = "Mailbox"
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        *("id", "address", "display_name", "state", "state_code", "state_message", "daily_limit"),
+        *("minimum_gap_seconds", "created_at"),
+    )
+
+    key: UUID
+    address: str
+    display_name: str | None
+    state: str
+    state_code: str | None
+    state_message: str | None
+    daily_limit: int
+    minimum_gap_seconds: int
+    created_at: datetime
+
+    @property
+    def id(self) -> str:
+        return to_public(Prefix.MAILBOX, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowView:
+    """A sending window in the words of a screen."""
+
+    weekdays: Sequence[str]
+    opens: str
+    closes: str
+    time_zone: str
+    use_recipient_time_zone: bool
+    blackout_dates: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsView:
+    """A sequence's settings in the words of a screen."""
+
+    time_zone: str
+    window: WindowView | None
+    stop_on_reply: bool
+    reenrolment: str
+    reenrolment_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceRow:
+    type_name: ClassVar[str] = "Sequence"
+    COLUMNS: ClassVar[tuple[str, ...]] = ("id", "external_id", "name", "status", "settings", "created_at")
+
+    key: UUID
+    external_id: str | None
+    name: str
+    status: SequenceStatus
+    stored_settings: str  # JSON as it is stored
+    created_at: datetime
+
+    @property
+    def id(self) -> str:
+        return to_public(Prefix.SEQUENCE, self.key)
+
+    @property
+    def settings(self) -> SettingsView:
+        found = SequenceSettings.from_json(self.stored_settings)
+        window = None
+        if found.window is not None:
+            stored: dict[str, Any] = found.window.as_json()
+            window = WindowView(**stored | {"weekdays": [_WEEKDAYS[day] for day in stored["weekdays"]]})
+        return SettingsView(found.time_zone, window, found.stop_on_reply, found.reenrolment, found.reenrolment_days)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    type_name: ClassVar[str] = "Step"
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        *("id", "sequence_id", "position", "kind", "wait_amount", "wait_unit", "subject", "body", "task_kind"),
+        *("task_title", "task_notes", "send_as_reply", "removed_at"),
+    )
+
+    key: UUID
+    sequence_key: UUID
+    position: int
+    kind: StepKind
+    wait_amount: int
+    wait_unit: WaitUnit
+    subject: str | None
+    body: str | None
+    task_kind: str | None
+    task_title: str | None
+    task_notes: str | None
+    send_as_reply: bool
+    removed_at: datetime | None
+
+    @property
+    def id(self) -> str:
+        return to_public(Prefix.STEP, self.key)
+
+    @property
+    def wait(self) -> Wait:
+        return Wait(self.wait_amount, WaitUnit(self.wait_unit))
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientStepRow:
+    """One step as it is for one recipient."""
+
+    step: StepRow
+    state: str
+    subject: str | None
+    body: str | None
+    task_title: str | None
+    task_notes: str | None
+    edited: bool
+    editable: bool
+    planned_for: datetime | None
+    carried_out_at: datetime | None
+    message_key: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientRow:
+    """One recipient as it is at the moment of reading. What was not wanted is None."""
+
+    type_name: ClassVar[str] = "Recipient"
+
+    key: UUID
+    external_id: str | None
+    status: Status  # with the pause of the sequence, whether or not the row has followed it yet
+    sequence_paused: bool
+    stage: Stage
+    end_reason: EndReason | None
+    paused_by_recipient: bool
+    paused_by: PausedBy | None
+    version: int
+    opens: View | None
+    contact_key: UUID
+    sequence_key: UUID
+    current_step_key: UUID | None
+    actor_kind: str
+    actor_key: UUID | None
+    enrolled_at: datetime
+    status_changed_at: datetime
+    updated_at: datetime
+    replied_at: datetime | None
+    ended_at: datetime | None
+    due_at: datetime | None
+    sort_name: str
+    status_message: str | None = None
+    waiting_reason: WaitingReason | None = None
+    next_attempt_at: datetime | None = None
+    contact: ContactRow | None = None
+    sequence: SequenceRow | None = None
+    mailbox: MailboxRow | None = None
+    current_step: StepRow | None = None
+    next_step: StepRow | None = None
+    pending_action: "PendingActionRow | None" = None
+    steps: Sequence[RecipientStepRow] = ()
+
+    @property
+    def id(self) -> str:
+        return to_public(Prefix.RECIPIENT, self.key)
+
+    @property
+    def needs_attention(self) -> bool:
+        return self.status is Status.PENDING_ACTION or self.status is Status.ERROR
+
+    @property
+    def available_actions(self) -> Sequence[Action]:
+        return available_actions(self.status, sequence_paused=self.sequence_paused)
+
+    @property
+    def actions(self) -> Sequence[ActionAvailability]:
+        return actions_of(self.status, self.sequence_paused)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    type_name: ClassVar[str] = "Message"
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        *("id", "recipient_id", "step_id", "direction", "channel", "state", "classification", "subject", "text"),
+        *("html", "from_address", "to_address", "at", "created_at"),
+    )
+
+    key: UUID
+    recipient_key: UUID
+    step_key: UUID | None
+    direction: str
+    channel: str
+    state: str
+    classification: str | None
+    subject: str | None
+    text: str | None
+    html: str | None
+    from_: str | None
+    to_address: str | None
+    happened_at: datetime | None
+    created_at: datetime
+
+    @property
+    def id(self) -> str:
+        return to_public(Prefix.MESSAGE, self.key)
+
+    @property
+    def to(self) -> Sequence[str]:
+        return [self.to_address] if self.to_address else []
+
+    @property
+    def at(self) -> datetime:
+        return self.happened_at or self.created_at
+
+    @property
+    def quoted_text(self) -> None:
+        return None  # incoming mail is not split yet
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestedFix:
+    """What to do about a problem."""
+
+    code: str
+    message: str
+    target_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepErrorRow:
+    type_name: ClassVar[str] = "StepError"
+
+    key: UUID
+    recipient_key: UUID
+    step_key: UUID | None
+    code: str
+    message: str
+    suggested_fix: SuggestedFix
+    available_actions: Sequence[str]
+    occurred_at: datetime
+    resolved_at: datetime | None
+    auto_retry_at: None = None
+    cause_gone_at: None = None
+
+    @property
+    def id(self) -> str:
+        return to_public(Prefix.STEP_ERROR, self.key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingActionRow:
+    type_name: ClassVar[str] = "PendingAction"
+
+    key: UUID
+    recipient_key: UUID
+    step_key: UUID
+    kind: StepKind
+    subject: str | None
+    body: str | None
+    task_kind: str | None
+    task_title: str | None
+    task_notes: str | None
+    note: str | None
+    due_since: datetime
+    scheduled_for: datetime | None
+    available_actions: Sequence[str]
+    closed_at: datetime | None
+    actor_kind: str | None
+    actor_key: UUID | None
+    outcome: str | None
+    version: int
+
+    @property
+    def id(self) -> str:
+        return to_public(Prefix.PENDING_ACTION, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class ActorRow:
+    """Who did something, by the name it has now."""
+
+    kind: str
+    id: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCount:
+    status: Status
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageCount:
+    stage: Stage
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxUse:
+    """How much a mailbox is used at the moment."""
+
+    sent_last_24_hours: int
+    waiting_recipients: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddressStanding:
+    """What is known about writing to a contact."""
+
+    email_state: str
+    suppressed: bool

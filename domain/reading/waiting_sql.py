@@ -1,0 +1,79 @@
+"""The waiting reasons in SQL: the same questions in the same order as `rules/standing.waiting_reason`.
+
+A test compares the two on many rows. `r`, `s` and `w` are named by the statement around (see filters.py).
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from domain.rules.standing import WaitingReason
+
+_WAITS: Final = "r.status IN ('SCHEDULED', 'IN_PROGRESS') AND s.status <> 'PAUSED'"
+_MESSAGE: Final = (
+    "SELECT FROM messages x WHERE x.workspace_id = $1 AND x.recipient_id = r.id AND x.step_id = r.current_step_id "
+    "AND x.step_run = r.step_run"
+)
+_IN_HAND: Final = "x.state = 'HANDING_OVER' OR (x.state = 'CLAIMED' AND x.lease_until > now())"
+BEING_SENT: Final = f"EXISTS ({_MESSAGE} AND ({_IN_HAND}))"
+_NOT_ACTIVE: Final = "s.status <> 'ACTIVE'"
+_SCHEDULED: Final = "coalesce(r.scheduled_for > w.now, false)"
+_WAIT: Final = "coalesce(r.wait_ends_at > w.now, false)"
+_RETRY: Final = "coalesce(r.retry_at > w.now, false)"
+_CLOSED: Final = "(r.due_at IS NULL OR r.due_at > w.now)"
+_AUTOMATED: Final = "r.due_kind IN ('AUTOMATED_EMAIL', 'SMS')"
+_ZONE: Final = (
+    "CASE WHEN (s.settings #>> '{window,use_recipient_time_zone}')::bool "
+    "THEN coalesce((SELECT c.time_zone FROM contacts c WHERE c.workspace_id = $1 AND c.id = r.contact_id), "
+    "s.settings #>> '{window,time_zone}') ELSE s.settings #>> '{window,time_zone}' END"
+)
+_TODAY: Final = f"(w.now AT TIME ZONE ({_ZONE}))"
+_BLACKOUT: Final = (
+    f"coalesce(s.settings #> '{{window,blackout_dates}}' ? to_char({_TODAY}, 'YYYY-MM-DD') "
+    f"AND s.settings #> '{{window,weekdays}}' @> to_jsonb(extract(isodow FROM {_TODAY})::int - 1), false)"
+)
+_AWAY: Final = (
+    "EXISTS (SELECT FROM contacts c "
+    "WHERE c.workspace_id = $1 AND c.id = r.contact_id AND c.out_of_office_until > w.now)"
+)
+_MAILBOX: Final = "EXISTS (SELECT FROM mailboxes m WHERE m.workspace_id = $1 AND m.id = r.mailbox_id AND "
+
+
+def _when(*conditions: str) -> str:
+    return f"({' AND '.join((_WAITS, *conditions))})"
+
+
+def _not(*conditions: str) -> str:
+    return " AND ".join(f"NOT {condition}" for condition in conditions)
+
+
+_BEFORE_DUE = (_not(BEING_SENT), "s.status = 'ACTIVE'", _not(_SCHEDULED))
+_DUE = (*_BEFORE_DUE, _not(_WAIT, _RETRY, _CLOSED), _AUTOMATED)
+
+
+def _held_back(reason: WaitingReason) -> str:
+    name = (
+        f"coalesce(m.held_back_by, '{WaitingReason.MINIMUM_GAP}') = '{reason}' AND m.state = 'CONNECTED' "
+        "AND m.next_send_at > now())"
+    )
+    return _when(*_DUE, _not(_AWAY), _MAILBOX + name)
+
+
+_CONDITIONS: Mapping[WaitingReason, str] = {
+    WaitingReason.BEING_SENT: _when(BEING_SENT),
+    WaitingReason.SEQUENCE_NOT_ACTIVE: _when(_not(BEING_SENT), _NOT_ACTIVE),
+    WaitingReason.SEND_SCHEDULED: _when(_not(BEING_SENT), "s.status = 'ACTIVE'", _SCHEDULED),
+    WaitingReason.WAIT: _when(*_BEFORE_DUE, _WAIT),
+    WaitingReason.RETRY_BACKOFF: _when(*_BEFORE_DUE, _not(_WAIT), _RETRY),
+    WaitingReason.OUTSIDE_WINDOW: _when(*_BEFORE_DUE, _not(_WAIT, _RETRY), _CLOSED, _not(_BLACKOUT)),
+    WaitingReason.BLACKOUT_DATE: _when(*_BEFORE_DUE, _not(_WAIT, _RETRY), _CLOSED, _BLACKOUT),
+    WaitingReason.OUT_OF_OFFICE: _when(*_DUE, _AWAY),
+    WaitingReason.GUARDRAIL: _when(*_DUE, _not(_AWAY), _MAILBOX + "m.state = 'HELD')"),
+    WaitingReason.DAILY_LIMIT: _held_back(WaitingReason.DAILY_LIMIT),
+    WaitingReason.MINIMUM_GAP: _held_back(WaitingReason.MINIMUM_GAP),
+    WaitingReason.MAILBOX_BACKOFF: _held_back(WaitingReason.MAILBOX_BACKOFF),
+}
+
+
+def waiting_condition(reason: WaitingReason) -> str:
+    """Return the condition that this reason holds a recipient back. Nothing sets the reasons that are missing yet."""
+    return _CONDITIONS.get(reason, "false")
