@@ -9,12 +9,12 @@ import asyncpg
 
 from domain.database import Tx, fetch, tx
 from domain.plans import load_plan, load_plans
+from domain.recipients import present
 from domain.refusals import ActionNotAvailable, NotFound, PendingActionNotAvailable
 from domain.rules import recipient as rules
 from domain.rules.actor import ENGINE, Actor
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
-from domain.rules.lifecycle import available_actions
 from domain.rules.recipient import StepKind
 from domain.writing import Change, NewPending, read, write
 
@@ -114,11 +114,7 @@ async def _close(workspace_id: UUID, actor: Actor, pending_id: UUID, outcome: st
                 continue  # it is being closed at this moment: read again what it became
             plan = await load_plan(t, before.sequence_id)
             if before.held or plan.paused:
-                raise ActionNotAvailable(
-                    "It is paused. Resume it first.",
-                    before.status,
-                    available_actions(before.status, sequence_paused=plan.paused),
-                )
+                raise ActionNotAvailable("It is paused. Resume it first.", *present(before, plan))
             change = Change(
                 before=before,
                 after=rules.leave_step(before, plan, t.now, t.now),

@@ -17,7 +17,7 @@ from domain.rules import recipient as rules
 from domain.rules.actor import Actor
 from domain.rules.content import TemplateInvalid, check_template
 from domain.rules.event_types import EventType
-from domain.rules.lifecycle import Action, EndReason, available_actions, unavailable_reason
+from domain.rules.lifecycle import Action, EndReason, Status, available_actions, shown_status, unavailable_reason
 from domain.rules.recipient import Plan, Recipient, StepKind
 from domain.rules.step_errors import StepErrorAction, StepErrorCode, available_error_actions
 from domain.writing import Change, read, write
@@ -230,8 +230,7 @@ def guard(before: Recipient, plan: Plan, action: Action | None, expected_version
         VersionMismatch, ActionNotAvailable
     """
     if expected_version is not None and expected_version != before.version:
-        available = available_actions(before.status, sequence_paused=plan.paused)
-        raise VersionMismatch(expected_version, before.version, before.status, available)
+        raise VersionMismatch(expected_version, before.version, *present(before, plan))
     if action is not None:
         reason = unavailable_reason(action, before.status, sequence_paused=plan.paused)
         if reason is not None:
@@ -239,7 +238,15 @@ def guard(before: Recipient, plan: Plan, action: Action | None, expected_version
 
 
 def _not_available(before: Recipient, plan: Plan, reason: str) -> ActionNotAvailable:
-    return ActionNotAvailable(reason, before.status, available_actions(before.status, sequence_paused=plan.paused))
+    return ActionNotAvailable(reason, *present(before, plan))
+
+
+def present(before: Recipient, plan: Plan) -> tuple[Status, tuple[Action, ...]]:
+    """Return what a refusal says: the status as it is shown, and what is available."""
+    return (
+        shown_status(before.status, sequence_paused=plan.paused),
+        available_actions(before.status, sequence_paused=plan.paused),
+    )
 
 
 async def _retryable(t: Tx, error_id: UUID) -> bool:
@@ -252,7 +259,7 @@ async def _retryable(t: Tx, error_id: UUID) -> bool:
 
 async def _refuse_while_being_sent(t: Tx, before: Recipient, plan: Plan, step_id: UUID | None) -> None:
     if await _in_flight(t, before.id, step_id):
-        raise StepBeingSent(before.status, available_actions(before.status, sequence_paused=plan.paused))
+        raise StepBeingSent(*present(before, plan))
 
 
 async def _in_flight(t: Tx, recipient_id: UUID, step_id: UUID | None = None) -> int:

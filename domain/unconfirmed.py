@@ -12,11 +12,11 @@ import asyncpg
 from domain.database import Tx, fetch, tx
 from domain.delivery import UNCONFIRMED, Result, record
 from domain.plans import load_plans
+from domain.recipients import present
 from domain.refusals import ActionNotAvailable, NotFound, RetryNotAvailable
 from domain.rules import recipient as rules
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
-from domain.rules.lifecycle import available_actions
 from domain.rules.outcomes import Unknown
 from domain.rules.recipient import Plan, Recipient
 from domain.writing import Change, read, write
@@ -79,9 +79,8 @@ def _resolution(
         after = rules.leave_step(contacted, plan, error["occurred_at"], now)
         kind, done = EventType.STEP_CARRIED_OUT, "CARRIED_OUT"
     else:
-        if before.held:
-            available = available_actions(before.status, sequence_paused=plan.paused)
-            raise ActionNotAvailable("It is paused. Resume it first, then send again.", before.status, available)
+        if before.held or plan.paused:
+            raise ActionNotAvailable("It is paused. Resume it first, then send again.", *present(before, plan))
         after, kind, done = rules.try_again(before, plan, now), EventType.STEP_RETRIED, None
     return Change(
         before=before,

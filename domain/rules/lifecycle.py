@@ -211,6 +211,12 @@ def available_actions(status: Status, *, sequence_paused: bool) -> tuple[Action,
     return tuple(action for action in Action if action in allowed)
 
 
+def shown_status(status: Status, *, sequence_paused: bool) -> Status:
+    """Return the status as people see it: an open recipient is PAUSED from the moment that the pause of its sequence
+    was answered, whether or not its row has been rewritten yet."""
+    return Status.PAUSED if sequence_paused and status in OPEN else status
+
+
 def effect_of(signal: Signal, status: Status) -> Effect:
     """Return what the signal does to a recipient of this status. Total: no pair is missing."""
     return SIGNALS[signal][status]
