@@ -38,5 +38,5 @@ async def working(settings: Settings) -> AsyncIterator[None]:
 async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 20) -> None:
     """Wait until the condition holds; fail when it does not within the time."""
     async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.05)
+        while not await condition():  # noqa: ASYNC110  the condition is asked of a server
+            await asyncio.sleep(0.02)
