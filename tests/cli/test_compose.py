@@ -1,0 +1,100 @@
+"""docker-compose.yml, as far as it can be tried without Docker.
+
+No container engine is at hand here, so the image itself is not built and no container is started. What is tried: the
+file can be read, each of our services runs a command that exists, and these commands, started as processes with the
+settings the file gives them, come up in the file's order and answer.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cli.running import ROOT, Program, free_port, get, relance
+
+OURS = ("migrate", "api", "worker", "mail")
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    return found
+
+
+def test_the_services_are_those_of_the_architecture_and_can_be_scaled(services: dict[str, Any]) -> None:
+    assert set(services) == {"postgres", "redis", *OURS}
+    assert all("container_name" not in service for service in services.values())
+    assert services["api"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+    assert services["worker"]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+
+
+def test_each_of_our_services_runs_a_command_that_exists(services: dict[str, Any]) -> None:
+    for name in OURS:
+        program, *arguments = services[name]["command"]
+        assert program == "relance"
+        assert relance(*arguments[:1], "--help").returncode == 0
+        options = [argument for argument in arguments if argument.startswith("--")]
+        said = relance(*arguments[:1], "--help").stdout if options else ""
+        assert all(option in said for option in options)
+
+
+def test_the_settings_in_the_file_are_settings_we_know(services: dict[str, Any]) -> None:
+    known = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    for name in ("migrate", "api", "worker"):
+        assert set(services[name]["environment"]) <= known
+
+
+def test_the_image_is_made_from_the_lock_alone_and_runs_as_nobody_special() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    installs = [line for line in lines if "pip install" in line]
+    assert all("--require-hashes -r requirements.lock" in line or "--no-deps" in line for line in installs)
+    assert [line for line in lines if line.startswith("USER ")] == ["USER 10001"]
+    copied = {line.split()[1] for line in lines if line.startswith("COPY ") and "--from" not in line}
+    assert {"api", "domain", "workers", "cli"} <= copied
+
+
+def test_migrate_then_api_and_worker_come_up_and_answer(
+    services: dict[str, Any], environment: dict[str, str], empty_database_url: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    given = {name: "" for name in services["api"]["environment"] if name.startswith("RELANCE_")}
+    here = {
+        **given,
+        **environment,
+        "DATABASE_URL": empty_database_url,
+        "RELANCE_PORT": str(port),
+        "RELANCE_HOST": "127.0.0.1",
+    }
+
+    def start(name: str) -> Program:
+        return Program(*services[name]["command"][1:], said=tmp_path / name, environment=here)
+
+    migrated = relance(*services["migrate"]["command"][1:], environment=here)
+    assert migrated.returncode == 0, migrated.stderr
+    api, worker = start("api"), start("worker")
+    try:
+        api.wait_until(lambda: get(f"http://127.0.0.1:{port}/readyz")[0] == 200, "it was ready")
+        assert get(f"http://127.0.0.1:{port}/healthz")[0] == 200
+        worker.wait_until(lambda: "ready" in worker.words, "the worker was ready")
+        check = services["api"]["healthcheck"]["test"]
+        code = check[-1].replace(":8000/", f":{port}/")
+        assert subprocess.run([sys.executable, *check[2:-1], code], timeout=10).returncode == 0
+        assert "ok  worker" in relance("doctor", environment=here).stdout
+    finally:
+        ends = [program.stop() for program in (worker, api)]
+    assert ends == [0, 0], api.words + worker.words
+
+
+def test_the_mail_catcher_of_the_file_comes_up(services: dict[str, Any], tmp_path: Path) -> None:
+    smtp_port, http_port = free_port(), free_port()
+    ports = {"1025": str(smtp_port), "8025": str(http_port), "0.0.0.0": "127.0.0.1"}
+    arguments = [ports.get(argument, argument) for argument in services["mail"]["command"][1:]]
+    mail = Program(*arguments, said=tmp_path / "mail")
+    try:
+        mail.wait_until(lambda: get(f"http://127.0.0.1:{http_port}/")[0] == 200, "the page answered")
+    finally:
+        assert mail.stop() == 0

@@ -1,0 +1,147 @@
+"""`relance up`: one command starts everything, and nothing of it is left when it ends, however it ends."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from domain.rules.lifecycle import Status
+from tests.cli.running import Up, free_port, get, is_running, relance_process, still_running
+
+ALL_TEN = {status.value for status in Status}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One instance for the tests that only look at it."""
+    up = Up(tmp_path_factory.mktemp("up") / "data")
+    try:
+        yield up.begin()
+    finally:
+        up.stop()
+
+
+def test_connection_json_holds_what_scripts_need_and_is_for_its_owner_alone(running: Up) -> None:
+    assert set(running.connection) == {"graphql", "websocket", "apiKey", "smtp", "mail"}
+    for name in ("connection.json", "instance.json", "secret.key", "api.key"):
+        assert stat.S_IMODE((running.data / name).stat().st_mode) == 0o600
+    assert running.connection["graphql"] == f"http://127.0.0.1:{running.port}/graphql"
+    assert running.connection["websocket"] == f"ws://127.0.0.1:{running.port}/graphql"
+
+
+def test_the_demo_has_someone_in_each_of_the_ten_statuses_and_mails_arrive(running: Up) -> None:
+    running.wait_until(lambda: set(running.statuses()) == ALL_TEN, "all ten statuses")
+    status, mails = get(f"{running.connection['mail']}api/mails")
+    assert status == 200
+    assert json.loads(mails)["total"] >= 10
+
+
+def test_each_of_the_three_things_to_try_works_when_pasted(running: Up) -> None:
+    curl = re.search(r"(curl .*?\n.*?)\n", running.words)
+    assert curl
+    answer = json.loads(subprocess.run(curl[1], shell=True, capture_output=True, text=True, timeout=20).stdout)
+    assert len(answer["data"]["recipients"]["nodes"]) == 5
+    code, page = get(f"http://127.0.0.1:{running.port}/graphql", {"Accept": "text/html"})
+    assert (code, running.connection["apiKey"] in page) == (200, True)
+    assert get(running.connection["mail"])[0] == 200
+
+
+def test_other_commands_find_the_running_instance(running: Up, tmp_path: Path) -> None:
+    people = tmp_path / "people.csv"
+    people.write_text("email,first_name\nann@import.test,Ann\n")
+    data = ("--data", str(running.data))
+    taken = relance_process("import", "contacts", str(people), "--json", *data)
+    assert json.loads(taken.stdout)["created"] == 1
+    report = relance_process("doctor", *data)
+    assert (report.returncode, "Everything works." in report.stdout) == (0, True), report.stdout
+
+
+def test_a_directory_in_use_is_refused_in_one_sentence_and_left_alone(running: Up) -> None:
+    second = relance_process("up", "--data", str(running.data), "--port", str(free_port()))
+    assert second.returncode == 1
+    assert f"{running.data} is in use by the running process" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert running.ask("{ __typename }") == {"__typename": "Query"}
+
+
+def test_a_port_in_use_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        answer = relance_process("up", "--data", str(tmp_path / "data"), "--port", str(port))
+    assert answer.returncode == 1
+    assert f"Port {port}" in answer.stderr
+    assert "--port" in answer.stderr
+
+
+def test_a_dead_worker_is_started_again(running: Up) -> None:
+    (worker,) = (pid for pid in running.descendants() if "cli.child worker" in _command(pid))
+    os.kill(worker, signal.SIGKILL)
+    running.wait_until(lambda: "The worker ended unexpectedly (SIGKILL)" in running.words, "it said so")
+
+    def another() -> bool:
+        return any("cli.child worker" in _command(pid) for pid in running.descendants() - {worker})
+
+    running.wait_until(another, "another worker ran")
+
+
+def test_ctrl_c_ends_everything_and_the_next_start_finds_all_again(tmp_path: Path) -> None:
+    first = Up(tmp_path / "data").begin()
+    first.wait_until(lambda: set(first.statuses()) == ALL_TEN, "all ten statuses")
+    children, key = first.descendants(), first.connection["apiKey"]
+    assert len(children) >= 4
+    assert first.stop(signal.SIGINT) == 0
+    assert still_running(children, 1) == set()
+    assert not (first.data / "connection.json").exists()
+    assert "Stopped." in first.words
+
+    second = Up(tmp_path / "data").begin()
+    children = second.descendants()
+    try:
+        assert second.connection["apiKey"] == key
+        query = "{ sequences { nodes { name } } mailboxes { nodes { address } } }"
+        found = second.ask(query)
+        assert (len(found["sequences"]["nodes"]), len(found["mailboxes"]["nodes"])) == (4, 2)
+        assert set(second.statuses()) == ALL_TEN
+    finally:
+        assert second.stop(signal.SIGTERM) == 0
+    assert still_running(children, 1) == set()
+
+
+def test_kill_9_leaves_no_orphan_and_loses_nothing_and_two_run_side_by_side(tmp_path: Path, running: Up) -> None:
+    up = Up(tmp_path / "data", "--no-demo").begin()
+    mutation = 'mutation { contactUpsert(input: {email: "kept@a.test"}) { contact { id } } }'
+    contact_id = up.ask(mutation)["contactUpsert"]["contact"]["id"]
+    assert up.statuses() == {}
+    children = up.descendants()
+    assert up.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert still_running(children, 15) == set()
+    assert is_running(running.process.pid)
+
+    again = Up(tmp_path / "data", "--no-demo").begin()
+    try:
+        found = again.ask(f'{{ node(id: "{contact_id}") {{ id }} }}')
+        assert found == {"node": {"id": contact_id}}
+    finally:
+        assert again.stop() == 0
+
+
+def test_ctrl_c_while_starting_leaves_nothing_running(tmp_path: Path) -> None:
+    up = Up(tmp_path / "data")
+    up.wait_until(lambda: "starting PostgreSQL" in up.words, "it began")
+    children = up.descendants()
+    assert up.stop(signal.SIGINT) == 0
+    assert still_running(children, 1) == set()
+    assert not (up.data / "connection.json").exists()
+
+
+def _command(pid: int) -> str:
+    return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True).stdout
