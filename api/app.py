@@ -68,7 +68,7 @@ def create_app(settings: Settings, *, try_smtp: TrySmtp | None = None) -> Starle
                 checking.cancel()
                 await asyncio.gather(checking, return_exceptions=True)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", pages.front, methods=["GET"]),
             Route("/healthz", pages.health, methods=["GET"]),
@@ -89,6 +89,8 @@ def create_app(settings: Settings, *, try_smtp: TrySmtp | None = None) -> Starle
         ],
         lifespan=lifespan,
     )
+    app.state.process = process
+    return app
 
 
 def tune_garbage_collection() -> None:

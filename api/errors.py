@@ -8,7 +8,6 @@ Source: api.md "Top-level errors"; architecture.md "Habits".
 """
 
 import logging
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -36,7 +35,6 @@ _CODES: Mapping[type[Refusal], str] = {
     CursorForeign: BAD_USER_INPUT,
     ResyncRequired: "RESYNC_REQUIRED",
 }
-_COERCION = re.compile(r"Variable '\$\w+' (got invalid value|of required type)")
 
 
 class RequestRefused(Exception):
@@ -60,14 +58,19 @@ def code_of(refusal: Refusal) -> str:
     return next((code for kind, code in _CODES.items() if isinstance(refusal, kind)), BAD_USER_INPUT)
 
 
-def formatted(errors: Sequence[GraphQLError | Exception], request_id: str) -> list[dict[str, Any]]:
-    """Return errors as a response carries them, each with `extensions.code`; log those that are our own fault."""
-    return [_formatted(error, request_id) for error in errors]
+def formatted(
+    errors: Sequence[GraphQLError | Exception], request_id: str, *, document: bool = False
+) -> list[dict[str, Any]]:
+    """Return errors as a response carries them, each with `extensions.code`; log those that are our own fault.
+
+    `document` says that they were found in the document itself, before its variables were looked at.
+    """
+    return [_formatted(error, request_id, VALIDATION_FAILED if document else BAD_USER_INPUT) for error in errors]
 
 
-def _formatted(error: GraphQLError | Exception, request_id: str) -> dict[str, Any]:
+def _formatted(error: GraphQLError | Exception, request_id: str, own_code: str) -> dict[str, Any]:
     cause = error.original_error if isinstance(error, GraphQLError) else error
-    message, extensions = _told(error, cause, request_id)
+    message, extensions = _told(error, cause, request_id, own_code)
     told: dict[str, Any] = {"message": message}
     if isinstance(error, GraphQLError):
         if error.locations:
@@ -77,7 +80,7 @@ def _formatted(error: GraphQLError | Exception, request_id: str) -> dict[str, An
     return told | {"extensions": extensions}
 
 
-def _told(error: Exception, cause: Exception | None, request_id: str) -> tuple[str, dict[str, Any]]:
+def _told(error: Exception, cause: Exception | None, request_id: str, own_code: str) -> tuple[str, dict[str, Any]]:
     if isinstance(cause, Refusal) and not isinstance(cause, MASKED_REFUSALS):
         return cause.message, _of_refusal(cause)
     if isinstance(cause, RequestRefused):
@@ -85,7 +88,8 @@ def _told(error: Exception, cause: Exception | None, request_id: str) -> tuple[s
     if isinstance(cause, IdMalformed):
         return str(cause), {"code": BAD_USER_INPUT}
     if isinstance(error, GraphQLError) and (cause is None or isinstance(cause, GraphQLError)):
-        return error.message, {"code": _own_code(error)} | (error.extensions or {})
+        code = PARSE_FAILED if isinstance(error, GraphQLSyntaxError) else own_code
+        return error.message, {"code": code} | (error.extensions or {})
     return _masked(cause or error, request_id)
 
 
@@ -98,15 +102,6 @@ def _of_refusal(refusal: Refusal) -> dict[str, Any]:
     if isinstance(refusal, ResyncRequired):
         extensions["cursor"] = refusal.cursor
     return extensions
-
-
-def _own_code(error: GraphQLError) -> str:
-    """Return the code of an error that graphql-core found in the request itself."""
-    if isinstance(error, GraphQLSyntaxError):
-        return PARSE_FAILED
-    if error.path is None and not _COERCION.match(error.message):
-        return VALIDATION_FAILED
-    return BAD_USER_INPUT
 
 
 def _masked(problem: Exception, request_id: str) -> tuple[str, dict[str, Any]]:

@@ -76,7 +76,7 @@ class GraphQLOverHttp:
         asked = await _read(request)
         prepared = prepare(self._process.schema._schema, asked.query)
         if prepared.document is None:
-            return (400 if strict else 200), {"errors": formatted(prepared.errors, request_id)}
+            return (400 if strict else 200), {"errors": formatted(prepared.errors, request_id, document=True)}
         operation = operation_of(prepared.document, asked.operation_name)
         if operation.operation is OperationType.SUBSCRIPTION:
             raise RequestRefused(

@@ -15,6 +15,8 @@ from domain.rules.step_errors import StepErrorCode
 from domain.secrets import Vault
 from domain.settings import Settings
 
+__all__ = ["Process", "SignInRefused", "SmtpSignIn", "TrySmtp", "process_of"]
+
 
 @dataclass(frozen=True, slots=True)
 class SignInRefused:

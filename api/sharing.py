@@ -33,8 +33,8 @@ from graphql.execution import ExecutionResult
 from api.context import Caller
 from api.errors import formatted, new_request_id
 from api.process import Process
-from api.subscriptions import event_row
 from domain.feed import Event
+from domain.reading.events import EventRow
 
 _SELECTIONS_AT_MOST: Final = 1_000
 _KEPT_AT_MOST: Final = 2_000  # events of one selection
@@ -93,7 +93,7 @@ class Selection:
             result = execute(
                 self._process.schema._schema,
                 self._document,
-                root_value=event_row(event),
+                root_value=EventRow(event),
                 context_value=context,
                 variable_values=self._variables,
                 operation_name=self._name,

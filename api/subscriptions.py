@@ -7,7 +7,7 @@ Source: architecture.md "The flow of one change".
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, TypeVar, cast
+from typing import Annotated, Any, Final, TypeVar, cast
 from uuid import UUID
 
 import strawberry
@@ -18,6 +18,7 @@ from api.process import Process, process_of
 from api.types.events import RecipientEvent
 from domain import sequences
 from domain.feed import Event
+from domain.reading.events import EventRow
 from domain.refusals import Invalid
 from domain.rules.ids import Prefix
 
@@ -37,27 +38,6 @@ _After = Annotated[
         "what comes from now on."
     ),
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """An event as the schema shows it."""
-
-    type_name: ClassVar[str] = "RecipientEvent"
-
-    event: Event
-
-    @property
-    def id(self) -> str:
-        return f"evt_{self.event.cursor}"
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.event, name)
-
-
-def event_row(event: Event) -> EventRow:
-    """Return an event as the schema shows it."""
-    return EventRow(event)
 
 
 def subscription(description: str) -> Callable[[F], F]:
@@ -136,5 +116,5 @@ class Subscription:
         async with aclosing(received(process_of(info.context), receivers)) as batches:
             async for events in batches:
                 for event in events:
-                    shown: Any = event_row(event)
+                    shown: Any = EventRow(event)
                     yield shown

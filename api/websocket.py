@@ -4,13 +4,13 @@ Source: the graphql-transport-ws protocol; stack.md section 4; api.md "Transport
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import timedelta
 from typing import Any, Final, cast
 
 import orjson
-from graphql import OperationType
+from graphql import GraphQLError, OperationType
 from graphql.execution.values import get_argument_values, get_variable_values
 from starlette.requests import Request
 from starlette.responses import Response
@@ -72,8 +72,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         except WebSocketDisconnected:
             return
         except Exception as problem:
-            errors = getattr(problem, "errors", None) or [problem]
-            told: Any = formatted(errors, request_id)
+            if isinstance(problem, _NotExecuted):
+                told: Any = formatted(problem.errors, request_id, document=problem.document)
+            else:
+                told = formatted([problem], request_id)
             for error in told:
                 error["extensions"]["requestId"] = request_id
             with suppress(WebSocketDisconnected):
@@ -91,7 +93,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         caller = await process.keys.caller(self.context.secret)
         prepared = prepare(process.schema._schema, asked.query)
         if prepared.document is None:
-            raise _NotExecuted(prepared.errors)
+            raise _NotExecuted(prepared.errors, document=True)
         definition = operation_of(prepared.document, asked.operation_name)
         if definition.operation is OperationType.SUBSCRIPTION:
             await self._tell(operation, asked, caller)
@@ -138,9 +140,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
 class _NotExecuted(Exception):
     """The operation was refused before anything was executed."""
 
-    def __init__(self, errors: Any) -> None:
+    def __init__(self, errors: Sequence[GraphQLError], *, document: bool = False) -> None:
         super().__init__("not executed")
-        self.errors = list(errors)
+        self.errors = errors
+        self.document = document  # whether they were found in the document itself
 
 
 def _names_operation(message: Mapping[str, Any]) -> bool:

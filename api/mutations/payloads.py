@@ -13,6 +13,7 @@ from api.types.fields import resolved
 from api.types.mailboxes import Mailbox
 from api.types.recipients import Recipient
 from api.types.sequences import Sequence
+from domain.reading import contacts, mailboxes, sequences
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,7 +22,14 @@ _ERRORS = "Why it was refused; empty when it was done."
 
 def mutation(description: str) -> Callable[[F], F]:
     """Make a method a mutation of the schema. (Strawberry's own decorator forgets the method's type.)"""
-    return cast(Callable[[F], F], strawberry.mutation(description=description))
+
+    def decorate(method: F) -> F:
+        made = strawberry.mutation(description=description)(method)
+        for argument in made.arguments:
+            argument.description = "What to do."
+        return cast(F, made)
+
+    return decorate
 
 
 @strawberry.type(description="What came of a change.")
@@ -49,8 +57,9 @@ class SequencePayload(Payload):
     async def sequence(self, info: Info) -> Sequence | None:
         if self.sequence_key is None:
             return None
-        found: Sequence | None = await info.context.loaders.sequence_of(self)
-        return found
+        found: Any = await sequences.by_ids(info.context.caller.workspace_id, [self.sequence_key])
+        shown: Sequence | None = found.get(self.sequence_key)
+        return shown
 
 
 @strawberry.type(description="What came of a change of a mailbox.")
@@ -61,8 +70,9 @@ class MailboxPayload(Payload):
     async def mailbox(self, info: Info) -> Mailbox | None:
         if self.mailbox_key is None:
             return None
-        found: Mailbox | None = await info.context.loaders.mailbox_of(self)
-        return found
+        found: Any = await mailboxes.by_ids(info.context.caller.workspace_id, [self.mailbox_key])
+        shown: Mailbox | None = found.get(self.mailbox_key)
+        return shown
 
 
 @strawberry.type(description="What came of writing a contact.")
@@ -73,5 +83,6 @@ class ContactPayload(Payload):
     async def contact(self, info: Info) -> Contact | None:
         if self.contact_key is None:
             return None
-        found: Contact | None = await info.context.loaders.contact_of(self)
-        return found
+        found: Any = await contacts.by_ids(info.context.caller.workspace_id, [self.contact_key])
+        shown: Contact | None = found.get(self.contact_key)
+        return shown
