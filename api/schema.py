@@ -15,6 +15,7 @@ from api.mutations.sequences import SequenceMutations
 from api.mutations.tasks import TaskMutations
 from api.queries import Query
 from api.subscriptions import Subscription
+from api.types.fields import attribute
 
 _HEADING = """\
 # The schema of Relance's API. Made from the code; do not edit.
@@ -39,7 +40,7 @@ schema = RelanceSchema(
     subscription=Subscription,
     types=ERROR_TYPES,
     extensions=[UsePrepared],
-    config=StrawberryConfig(),
+    config=StrawberryConfig(default_resolver=attribute),
 )
 
 

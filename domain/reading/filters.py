@@ -7,6 +7,7 @@ workspace's clock offset. Every subquery names its workspace.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from domain.rules.step_errors import StepErrorCode
 DEPTH: Final = 5
 PARTS: Final = 50  # nodes of one tree
 SEARCH_LENGTH: Final = 100
+_ASCII_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 SEQUENCE_PAUSED: Final = "s.status = 'PAUSED'"
 _OPEN_ROW: Final = "r.end_reason IS NULL"
@@ -210,15 +212,20 @@ def _compared(column: str, c: Compared, p: Parameters) -> list[str]:
     return found
 
 
-def prefix(text: str) -> str:
-    """Return the LIKE pattern for what begins with this text, in any case; its own wildcards are text."""
-    escaped = text.strip().lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"{escaped}%"
+def prefixes(text: str) -> list[str]:
+    """Return the LIKE patterns for what begins with this text, in any case, against a column in `lower()`.
+
+    Its own wildcards are text. More than one: a database of the C locale lowers only ASCII letters.
+    """
+    text = text.strip().replace("\0", "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    written = (text, text.lower(), text.title(), text.capitalize(), text.upper())
+    lowered = (form.translate(_ASCII_LOWER) for form in written)
+    return list(dict.fromkeys([text.lower() + "%", *(f"{form}%" for form in lowered)]))
 
 
 def named(search: str, p: Parameters) -> str:
     """Return the condition that a contact `c` is meant by a search."""
-    pattern = p.add(prefix(search.replace("\0", "")), "text")
+    patterns = p.add(prefixes(search), "text[]")
     columns = (
         "c.email_key",
         "lower(c.first_name)",
@@ -226,4 +233,4 @@ def named(search: str, p: Parameters) -> str:
         "lower(c.company)",
         "lower(c.first_name || ' ' || c.last_name)",
     )
-    return any_of(f"coalesce({column} LIKE {pattern}, false)" for column in columns)
+    return any_of(f"coalesce({column} LIKE ANY({patterns}), false)" for column in columns)

@@ -12,7 +12,7 @@ from uuid import UUID
 from domain.database import fetch
 from domain.reading import recipient_rows
 from domain.reading.columns import columns_of, to_mailbox, to_sequence, to_step
-from domain.reading.filters import RecipientFilter, compile_filter, prefix
+from domain.reading.filters import RecipientFilter, compile_filter, prefixes
 from domain.reading.lists import Listing
 from domain.reading.pages import AT_MOST, FIRST_PAGE, Order, Page, Parameters, Slice
 from domain.reading.recipient_steps import steps_of_sequences
@@ -52,7 +52,7 @@ class SequenceFilter:
         if self.statuses is not None:
             found.append(f"s.status = ANY({p.add([str(status) for status in self.statuses], 'text[]')})")
         if self.search is not None and self.search.strip():
-            found.append(f"lower(s.name) LIKE {p.add(prefix(self.search), 'text')}")
+            found.append(f"lower(s.name) LIKE ANY({p.add(prefixes(self.search), 'text[]')})")
         return found
 
 
