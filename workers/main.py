@@ -82,6 +82,8 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
         try:
             await stop.wait()
         finally:
+            for each in rounds:
+                each.wake()  # a loop that sleeps would keep the end waiting
             await sender.stop()
             _, late = await asyncio.wait(tasks, timeout=3)
             for task in late:
