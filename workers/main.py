@@ -148,7 +148,8 @@ async def _tick(url: str, wake: Callable[[], None], stop: asyncio.Event) -> None
     while not stop.is_set():
         pool: ArqRedis | None = None
         try:
-            pool = await create_pool(_redis_settings(url))
+            # Both ends: arq enqueues its cron jobs through the pool, whose own default is pickle.
+            pool = await create_pool(_redis_settings(url), job_serializer=orjson.dumps, job_deserializer=orjson.loads)
             await _run_arq(_arq_worker(pool, tick), stop)
         except (RedisError, OSError) as problem:
             log.warning("arq stopped (%s) and is started again", type(problem).__name__)
