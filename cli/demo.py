@@ -5,6 +5,7 @@ addresses that ask for it. Everything carries an external id that begins with `d
 as it is, and only a status that nobody is in any more gets a new person.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from domain.database import fetch
 from domain.enrolment import Candidate, Enrolment
 from domain.mailboxes import MailboxFields
 from domain.plans import SequenceSettings
+from domain.refusals import Refusal
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.lifecycle import Signal, Status
 from domain.secrets import Vault, read_key
@@ -167,11 +169,9 @@ class Demo:
 
     async def _enrol(self, sequence: str, candidates: list[Candidate], start_in: timedelta | None = None) -> None:
         start_at = datetime.now(UTC) + start_in if start_in else None
-        await enrolment.enroll(
-            self.workspace_id,
-            self.person,
-            Enrolment(sequence_id=self._sequences[sequence], candidates=candidates, start_at=start_at),
-        )
+        wanted = Enrolment(sequence_id=self._sequences[sequence], candidates=candidates, start_at=start_at)
+        with contextlib.suppress(Refusal):  # a visitor may have archived the sequence, which is the visitor's to decide
+            await enrolment.enroll(self.workspace_id, self.person, wanted)
 
     async def _someone_replies(self) -> None:
         rows = await fetch(
@@ -208,22 +208,23 @@ class Demo:
 
     async def _sequence(self, wanted: DemoSequence, mailbox_id: UUID) -> UUID:
         rows = await fetch(
-            "SELECT id FROM sequences WHERE workspace_id = $1 AND external_id = $2",
+            "SELECT id, status FROM sequences WHERE workspace_id = $1 AND external_id = $2",
             self.workspace_id,
             wanted.external_id,
         )
         if rows:
-            known: UUID = rows[0]["id"]
-            return known
-        sequence_id = await sequences.create(
-            self.workspace_id,
-            wanted.name,
-            wanted.steps,
-            settings=SequenceSettings(time_zone="Europe/Berlin"),
-            mailbox_ids=[mailbox_id],
-            external_id=wanted.external_id,
-        )
-        await sequences.activate(self.workspace_id, sequence_id)
+            sequence_id: UUID = rows[0]["id"]
+        else:
+            sequence_id = await sequences.create(
+                self.workspace_id,
+                wanted.name,
+                wanted.steps,
+                settings=SequenceSettings(time_zone="Europe/Berlin"),
+                mailbox_ids=[mailbox_id],
+                external_id=wanted.external_id,
+            )
+        if not rows or rows[0]["status"] == "DRAFT":  # a start may have been killed in between
+            await sequences.activate(self.workspace_id, sequence_id)
         return sequence_id
 
 

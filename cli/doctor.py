@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from cli.console import run, say, say_json
 from cli.database_checks import database_findings
 from cli.findings import Finding, Verdict, broken, fine, unsure
+from cli.listening import Place
 from domain.settings import Settings, SettingsInvalid, read_settings
 
 _MARKS: Final = {Verdict.FINE: "ok ", Verdict.UNSURE: "?  ", Verdict.BROKEN: "NO "}
@@ -88,32 +89,19 @@ def _eviction(policy: str) -> Finding:
 
 
 async def _api(settings: Settings) -> list[Finding]:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    place = f"{host}:{settings.port}"
-    try:
-        async with asyncio.timeout(5):
-            reader, writer = await asyncio.open_connection(host, settings.port)
-            writer.write(f"GET /readyz HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n".encode())
-            answer = (await reader.read(65536)).decode(errors="replace")
-            writer.close()
-    except (OSError, TimeoutError):
-        return [
-            unsure(
-                "API",
-                f"nothing answers at {place}",
-                "Start it with `relance api`, or ignore this if it runs elsewhere.",
-            )
-        ]
-    head, _, body = answer.partition("\r\n\r\n")
-    first_line = head.partition("\r\n")[0]
-    if " 200 " in f"{first_line} ":
-        return [fine("API", f"ready at {place}")]
-    if " 503 " in f"{first_line} ":
-        return [broken("API", f"not ready: {body.strip()[:300]}", "Mend what it names; it becomes ready by itself.")]
+    place = Place(settings.host, settings.port)
+    found = await place.readiness()
+    if found is None:
+        fix = "Start it with `relance api`, or ignore this if it runs elsewhere."
+        return [unsure("API", f"nothing answers at {place.address}", fix)]
+    if found.code == 200:
+        return [fine("API", f"ready at {place.address}")]
+    if found.code == 503:
+        return [broken("API", f"not ready: {found.body[:300]}", "Mend what it names; it becomes ready by itself.")]
     return [
         broken(
             "API",
-            f"something else answers at {place} ({first_line[:80]})",
+            f"something else answers at {place.address} ({found.line[:80]})",
             "Choose another port with RELANCE_PORT, or stop the other program.",
         )
     ]

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
@@ -16,6 +16,7 @@ from cli.contact_import import Account, Import, import_contacts
 from cli.reaching import opened, workspace_named
 from domain import keys
 from domain.rules.actor import ENGINE, Actor, ActorKind
+from domain.rules.ids import IdMalformed, Prefix, from_public
 from domain.sequences import settings_of
 from domain.settings import Settings
 
@@ -113,11 +114,16 @@ def _refuse_files(file: Path, bad_rows: Path) -> None:
 
 
 def _sequence_id(text: str) -> UUID:
-    # Ids of the API carry their type in front: Sequence_0198….
+    """Return the key of a sequence: of its id in the API, or as the database has it."""
+    with suppress(ValueError):
+        return UUID(text)
     try:
-        return UUID(text.rpartition("_")[2])
-    except ValueError:
-        raise CannotGoOn(f"“{text}” is not the id of a sequence. Take it from the API.", exit_code=2) from None
+        prefix, key = from_public(text)
+    except IdMalformed:
+        prefix, key = None, None
+    if key is None or prefix is not Prefix.SEQUENCE:
+        raise CannotGoOn(f"“{text}” is not the id of a sequence. Take it from the API.", exit_code=2)
+    return key
 
 
 async def _who(order: Order) -> tuple[UUID, Actor]:

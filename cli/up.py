@@ -5,9 +5,9 @@ process is killed they read the end of a pipe and end by themselves.
 """
 
 import asyncio
+import logging
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,10 +22,13 @@ from cli.console import CannotGoOn, say, say_aside
 from cli.embedded import Servers, embedded_servers
 from cli.embedded.datadir import prepare
 from cli.embedded.ports import choose
+from cli.listening import Place
 
 if TYPE_CHECKING:
     from cli.catcher import RunningCatcher
     from cli.demo import Demo
+
+log = logging.getLogger("relance.up")
 
 _LOOK_AROUND_SECONDS: Final = 0.5
 
@@ -52,6 +55,7 @@ def up(wanted: Wanted) -> int:
 class _Up:
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
+        self._place = Place(wanted.host, wanted.port)
         self._began_at = monotonic()
         self._told = False
         self._children: list[Child] = []
@@ -59,6 +63,8 @@ class _Up:
     async def until_told(self) -> int:
         running = asyncio.current_task()
         assert running is not None
+        # What a cancelled driver says behind our back belongs into a log, not among the lines for people.
+        asyncio.get_running_loop().set_exception_handler(lambda _, said: log.debug("%s", said))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._tell, running)
         try:
@@ -80,13 +86,13 @@ class _Up:
 
     async def _run(self) -> None:
         directory = prepare(self._wanted.directory)
-        _refuse_taken_port(self._wanted.host, self._wanted.port)
+        self._place.refuse_if_taken()
         api, worker = (
             Child(program, instance.log_file(directory, program), say_aside) for program in ("api", "worker")
         )
         self._children = [worker, api]
-        # They import while the servers start, and so do we.
-        await asyncio.gather(api.launch(), worker.launch())
+        # It imports while the servers start, and so do we. The worker can wait: pages are answered without it.
+        await api.launch()
         try:
             loading = asyncio.create_task(asyncio.to_thread(_load))
             self._progress("starting PostgreSQL and Redis" if _embeds_any() else "opening the data directory")
@@ -99,8 +105,11 @@ class _Up:
             await self._stop_children()
 
     async def _run_on(self, directory: Path, servers: Servers, api: Child, worker: Child) -> None:
+        from cli.reaching import reaching_database
         from domain.database import database, migrate
 
+        _forget(directory)  # what a start that was killed left behind
+        await worker.launch()
         environment = {
             "DATABASE_URL": servers.database_url or os.environ["DATABASE_URL"],
             "REDIS_URL": servers.redis_url or os.environ["REDIS_URL"],
@@ -110,8 +119,6 @@ class _Up:
         }
         _check(environment)
         self._progress("bringing the tables up to date")
-        from cli.reaching import reaching_database
-
         async with reaching_database(environment["DATABASE_URL"]):
             await migrate(environment["DATABASE_URL"])
         async with _catcher(directory) as catcher, database(environment["DATABASE_URL"], pool_size=3):
@@ -130,7 +137,6 @@ class _Up:
         api: Child,
         worker: Child,
     ) -> None:
-        from cli.demo import Demo
         from cli.first_key import first_key
 
         key = await first_key(directory, "Demo" if self._wanted.demo else "Main")
@@ -140,10 +146,13 @@ class _Up:
             api.begin({**shown, **_own("RELANCE_GRAPHIQL"), **environment}),
             worker.begin({"RELANCE_LOG_LEVEL": _log_level(), **environment}),
         )
+        await asyncio.to_thread(import_module, "cli.demo")
+        from cli.demo import Demo
+
         demo = Demo(key.workspace_id, environment["RELANCE_SECRET_KEY"], "127.0.0.1", catcher.smtp_port)
-        waited_for = [api.wait_until(lambda: _answers(self._wanted)), worker.wait_until(_worker_works)]
+        waited_for = [api.wait_until(self._place.answers), worker.wait_until(_worker_works)]
         await _together(*waited_for, *([demo.set_up()] if self._wanted.demo else []))
-        place = _address(self._wanted)
+        place = self._place.address
         connection = {
             "graphql": f"http://{place}/graphql",
             "websocket": f"ws://{place}/graphql",
@@ -218,7 +227,7 @@ async def _keep_going(demo: "Demo") -> None:
 
 def _load() -> None:
     """Import in a thread what the next steps need."""
-    for module in ("cli.catcher", "cli.demo", "cli.first_key"):
+    for module in ("cli.catcher", "cli.first_key"):
         import_module(module)
 
 
@@ -249,39 +258,6 @@ async def _catcher(directory: Path) -> "AsyncIterator[RunningCatcher]":
         smtp_port=choose(directory, "smtp"), http_port=choose(directory, "mail"), directory=directory / "mails"
     ) as catcher:
         yield catcher
-
-
-def _refuse_taken_port(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as problem:
-            reason = (problem.strerror or str(problem)).lower()
-            raise CannotGoOn(
-                f"Port {port} on {host} cannot be used ({reason}); choose another one with --port."
-            ) from None
-
-
-def _address(wanted: Wanted) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(wanted.host, wanted.host)
-    return f"[{host}]:{wanted.port}" if ":" in host and not host.startswith("[") else f"{host}:{wanted.port}"
-
-
-async def _answers(wanted: Wanted) -> bool:
-    """Return whether the API says that it is ready."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(wanted.host, wanted.host)
-    try:
-        async with asyncio.timeout(2):
-            reader, writer = await asyncio.open_connection(host, wanted.port)
-            try:
-                writer.write(f"GET /readyz HTTP/1.1\r\nHost: {_address(wanted)}\r\nConnection: close\r\n\r\n".encode())
-                return b" 200 " in await reader.readline()
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return False
 
 
 async def _worker_works() -> bool:

@@ -134,6 +134,19 @@ def test_kill_9_leaves_no_orphan_and_loses_nothing_and_two_run_side_by_side(tmp_
         assert again.stop() == 0
 
 
+def test_with_servers_of_ones_own_none_are_embedded(
+    tmp_path: Path, environment: dict[str, str], empty_database_url: str
+) -> None:
+    own = {"DATABASE_URL": empty_database_url, "REDIS_URL": environment["REDIS_URL"]}
+    up = Up(tmp_path / "data", "--no-demo", environment=own).begin()
+    try:
+        assert up.statuses() == {}
+        assert not (up.data / "postgres").exists()
+        assert len(up.descendants()) == 2
+    finally:
+        assert up.stop() == 0
+
+
 def test_ctrl_c_while_starting_leaves_nothing_running(tmp_path: Path) -> None:
     up = Up(tmp_path / "data")
     up.wait_until(lambda: "starting PostgreSQL" in up.words, "it began")
