@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
+from domain.reading.events import EventPage
 from domain.reading.pages import FIRST, Page, Slice
 from domain.reading.rows import StageCount, StatusCount
 from domain.refusals import Invalid
@@ -33,7 +34,7 @@ class PageInfo:
 class Connection:
     """A page with the attributes that connections read. Counts and the cursor of the feed are of recipients only."""
 
-    page: Page[Any]
+    page: Page[Any] | EventPage
     events_cursor: str | None = None
     status_counts: Sequence[StatusCount] | None = None
     stage_counts: Sequence[StageCount] | None = None
@@ -49,7 +50,7 @@ class Connection:
     @property
     def page_info(self) -> PageInfo:
         page = self.page
-        start, end = (page.cursors[0], page.cursors[-1]) if page.cursors else (None, None)
+        start, end = (page.cursor(0), page.cursor(-1)) if page.rows else (None, None)
         return PageInfo(page.has_next_page, page.has_previous_page, start, end)
 
     @property
@@ -57,7 +58,7 @@ class Connection:
         return self.page.total_count
 
 
-def connection(type_: type[T], page: Page[Any]) -> T:
+def connection(type_: type[T], page: Page[Any] | EventPage) -> T:
     """Return a page as a connection of this type: it has the same attributes."""
     return cast(T, Connection(page))
 

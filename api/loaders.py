@@ -181,12 +181,12 @@ class Loaders:
         row: Any,
         first: int | None,
         after: str | None,
-        verb: Callable[..., Awaitable[Sequence[Page[Any]]]],
+        verb: Callable[..., Awaitable[Sequence[Any]]],
     ) -> Any:
         slice_ = to_slice(first, after)
         counts = counted(info)
 
-        async def load(keys: list[UUID]) -> Sequence[Page[Any]]:
+        async def load(keys: list[UUID]) -> Sequence[Any]:
             return await verb(self._workspace_id, keys, slice=slice_, counted=counts)
 
         return Connection(await self._load((name, slice_, counts), row.key, load))

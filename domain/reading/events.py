@@ -12,7 +12,7 @@ from uuid import UUID
 from domain import feed
 from domain.database import fetch
 from domain.feed import FIELDS, Event
-from domain.reading.pages import FIRST_PAGE, Page, Slice
+from domain.reading.pages import FIRST_PAGE, Slice
 from domain.rules.ids import IdMalformed, Prefix, from_public, to_public
 
 
@@ -113,20 +113,31 @@ async def by_id(workspace_id: UUID, recipient_id: UUID, version: int) -> EventRo
     return EventRow(Event(**dict(rows[0].items()))) if rows else None
 
 
-def _page(events: Sequence[Event], slice: Slice, total_count: int | None = None) -> Page[EventRow]:
-    kept = events[: slice.size]
-    return Page(
-        rows=[EventRow(event) for event in kept],
-        cursors=[event.cursor for event in kept],
-        has_next_page=len(events) > slice.size,
-        has_previous_page=slice.after is not None,
-        total_count=total_count,
-    )
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of events. Its cursors are those of the feed."""
+
+    rows: Sequence[EventRow]
+    has_next_page: bool
+    has_previous_page: bool
+    total_count: int | None = None
+
+    def cursor(self, index: int) -> str:
+        return self.rows[index].cursor
+
+    @property
+    def cursors(self) -> Sequence[str]:
+        return [row.cursor for row in self.rows]
+
+
+def _page(events: Sequence[Event], slice: Slice, total_count: int | None = None) -> EventPage:
+    kept = [EventRow(event) for event in events[: slice.size]]
+    return EventPage(kept, len(events) > slice.size, slice.after is not None, total_count)
 
 
 async def page(
     workspace_id: UUID, *, sequence_id: UUID | None = None, slice: Slice = FIRST_PAGE, counted: bool = False
-) -> Page[EventRow]:
+) -> EventPage:
     """Return the events after a cursor in the order of the feed; from the oldest kept one where there is no cursor.
 
     Raises:
@@ -152,7 +163,7 @@ async def page(
 
 async def pages_of_recipients(
     workspace_id: UUID, ids: Sequence[UUID], *, slice: Slice = FIRST_PAGE, counted: bool = False
-) -> list[Page[EventRow]]:
+) -> list[EventPage]:
     """Return one page for each recipient, oldest first.
 
     Raises:

@@ -85,13 +85,22 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """A page of a list. `cursors` go with `rows`; `total_count` is None unless it was wanted."""
+    """A page of a list. `total_count` is None unless it was wanted."""
 
     rows: Sequence[T]
-    cursors: Sequence[str]
+    places: Sequence[tuple[Any, UUID]]  # of the rows: the value of the order, and the id
+    order: Order
     has_next_page: bool
     has_previous_page: bool
     total_count: int | None = None
+
+    def cursor(self, index: int) -> str:
+        """Return the cursor of one row. Made when it is asked for: most pages show only the last."""
+        return to_cursor(self.order, *self.places[index])
+
+    @property
+    def cursors(self) -> Sequence[str]:
+        return [self.cursor(index) for index in range(len(self.rows))]
 
 
 @dataclass(slots=True)
@@ -184,7 +193,8 @@ def cut(slice_: Slice, order: Order, found: Sequence[tuple[Any, UUID, T]], total
         kept.reverse()
     return Page(
         rows=[row for _, _, row in kept],
-        cursors=[to_cursor(order, value, key) for value, key, _ in kept],
+        places=[(value, key) for value, key, _ in kept],
+        order=order,
         has_next_page=slice_.before is not None if slice_.backward else more,
         has_previous_page=more if slice_.backward else slice_.after is not None,
         total_count=total_count,

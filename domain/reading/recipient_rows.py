@@ -63,8 +63,9 @@ class Reader:
         add("place", [f"{place} AS place"])
         add("plain", columns_of("r", _PLAIN))
         add("sequence_status", ["s.status"])
-        add("pending_kind", ["p.kind"])
-        self._join("pending")
+        if not self._wants.isdisjoint(("opens", "pending_action")):
+            add("pending_kind", ["p.kind"])
+            self._join("pending")
         if "contact" in self._wants:
             add("contact", columns_of("c", ContactRow.COLUMNS))
             self._join("contact")
@@ -127,7 +128,7 @@ class Reader:
         paused = sequence_status is SequenceStatus.PAUSED
         status = shown_status(_STATUS[stored], sequence_status)
         held_by = paused_by(status, by_sequence=paused or sequence_paused_at is not None)
-        pending_kind = layout.values("pending_kind", record)[0]
+        pending_kind = layout.values("pending_kind", record)[0] if "pending_kind" in layout else None
         row: dict[str, Any] = {}
         if self._moment:
             situation = self._situation(record, status, held_by, paths)

@@ -1,7 +1,7 @@
 """Recipients: one page, some by id, or a page for each of many owners.
 
 `wants` names what is needed beyond the plain columns, each as the screen calls it: contact, sequence, mailbox,
-current_step, next_step, steps, pending_action, status_message, waiting_reason, next_attempt_at, total_count.
+current_step, next_step, steps, pending_action, opens, status_message, waiting_reason, next_attempt_at, total_count.
 
 Source: product.md sections 2 and 3; architecture.md "The flow of one read".
 """
