@@ -51,7 +51,7 @@ class WorkerProcess:
         """Wait until an armed fault point has stopped it."""
         async with asyncio.timeout(seconds):
             while True:
-                pid, status = os.waitpid(self.program.pid, os.WNOHANG | os.WUNTRACED)
+                pid, status = os.waitpid(self.program.pid, os.WNOHANG | os.WUNTRACED)  # noqa: ASYNC222  WNOHANG
                 if pid:
                     assert os.WIFSTOPPED(status), self.log.read_text()
                     return
@@ -118,7 +118,7 @@ class Taken:
 
 
 class DawdlingServer:
-    """Keeps each mail in the middle of a pause after the dot: a cut before it loses the mail, one after it the answer."""
+    """Keeps each mail in the middle of a pause after the dot: a cut before loses the mail, one after it the answer."""
 
     def __init__(self, pause_seconds: float) -> None:
         self.pause_seconds = pause_seconds

@@ -13,7 +13,7 @@ from domain.settings import Settings
 from tests.conftest import SECRET_KEY
 from tests.engine.conftest import until, working
 from tests.faults.conftest import LENGTH
-from tests.faults.crew import Crew, dawdling_server
+from tests.faults.crew import Crew, DawdlingServer, dawdling_server
 from tests.faults.judging import drained, enrol_people, judge, run_out_leases
 
 SLOTS = 10
@@ -30,7 +30,7 @@ async def test_random_kills_send_nothing_twice_and_lose_nothing(
         await enrol_people(workspace_id, actor, vault, server, people)
         crew.start(slots=SLOTS)
         crew.start(slots=SLOTS)
-        await until(lambda: _taken(server.mails, 10))
+        await until(lambda: _taken(server, 10))
         for _ in range(kills):
             chance.choice(crew.alive).kill()
             crew.start(slots=SLOTS)
@@ -42,8 +42,8 @@ async def test_random_kills_send_nothing_twice_and_lose_nothing(
     assert len(crew.alive) == 2
 
 
-async def _taken(mails: list[object], count: int) -> bool:
-    return len(mails) >= count
+async def _taken(server: DawdlingServer, count: int) -> bool:
+    return len(server.mails) >= count
 
 
 # place, passing: what the mail server has by then, what is unconfirmed in the end, what it has in the end. One slot,

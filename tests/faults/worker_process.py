@@ -1,4 +1,4 @@
-"""A worker as a process of its own, as `relance worker` runs it: the settings come from the environment, SIGTERM ends it.
+"""A worker as a process of its own: the settings come from the environment, SIGTERM ends it well.
 
 The fault tests kill, stop and restart it. `python -m tests.faults.worker_process`.
 """
