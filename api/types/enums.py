@@ -6,6 +6,19 @@ from typing import TypeVar
 
 import strawberry
 
+from api.types.words import Channel as Channel
+from api.types.words import EmailState as EmailState
+from api.types.words import MailboxState as MailboxState
+from api.types.words import MessageClassification as MessageClassification
+from api.types.words import MessageDirection as MessageDirection
+from api.types.words import MessageState as MessageState
+from api.types.words import OrderDirection as OrderDirection
+from api.types.words import PendingOutcome as PendingOutcome
+from api.types.words import RecipientOrderField as RecipientOrderField
+from api.types.words import RecipientStepState as RecipientStepState
+from api.types.words import ReenrolmentPolicy as ReenrolmentPolicy
+from api.types.words import TaskKind as TaskKind
+from api.types.words import Weekday as Weekday
 from domain.rules.actor import ActorKind
 from domain.rules.inbox import PendingActionAction as PendingActionAction
 from domain.rules.lifecycle import MEANING as STATUS_MEANING
@@ -24,103 +37,6 @@ from domain.rules.step_errors import FixCode, StepErrorAction, StepErrorCode, se
 from domain.rules.timing import WaitUnit
 
 E = TypeVar("E", bound=StrEnum)
-
-
-class TaskKind(StrEnum):
-    CALL = "CALL"
-    SOCIAL = "SOCIAL"
-    OTHER = "OTHER"
-
-
-class RecipientStepState(StrEnum):
-    CARRIED_OUT = "CARRIED_OUT"
-    SKIPPED = "SKIPPED"
-    CURRENT = "CURRENT"
-    UPCOMING = "UPCOMING"
-
-
-class EmailState(StrEnum):
-    UNKNOWN = "UNKNOWN"
-    DELIVERABLE = "DELIVERABLE"
-    BOUNCED = "BOUNCED"
-    MISSING = "MISSING"
-
-
-class MailboxState(StrEnum):
-    CONNECTED = "CONNECTED"
-    DISCONNECTED = "DISCONNECTED"
-    HELD = "HELD"
-
-
-class MessageDirection(StrEnum):
-    OUTGOING = "OUTGOING"
-    INCOMING = "INCOMING"
-
-
-class Channel(StrEnum):
-    EMAIL = "EMAIL"
-    SMS = "SMS"
-
-
-class MessageState(StrEnum):
-    CLAIMED = "CLAIMED"
-    HANDING_OVER = "HANDING_OVER"
-    SENT = "SENT"
-    REFUSED = "REFUSED"
-    DEFERRED = "DEFERRED"
-    UNCONFIRMED = "UNCONFIRMED"
-    DROPPED = "DROPPED"
-    RECEIVED = "RECEIVED"
-
-
-class MessageClassification(StrEnum):
-    HUMAN_REPLY = "HUMAN_REPLY"
-    AUTOMATIC_ANSWER = "AUTOMATIC_ANSWER"
-    OPT_OUT = "OPT_OUT"
-    HARD_BOUNCE = "HARD_BOUNCE"
-    DELIVERY_DELAYED = "DELIVERY_DELAYED"
-    DELIVERY_FAILED = "DELIVERY_FAILED"
-    COMPLAINT = "COMPLAINT"
-
-
-class PendingOutcome(StrEnum):
-    SENT = "SENT"
-    COMPLETED = "COMPLETED"
-    SKIPPED = "SKIPPED"
-    REPLIED = "REPLIED"
-    STOPPED = "STOPPED"
-    OPTED_OUT = "OPTED_OUT"
-    BOUNCED = "BOUNCED"
-    DELETED = "DELETED"
-
-
-class ReenrolmentPolicy(StrEnum):
-    NEVER = "NEVER"
-    AFTER_END = "AFTER_END"
-    AFTER_END_PLUS_DAYS = "AFTER_END_PLUS_DAYS"
-
-
-class Weekday(StrEnum):
-    MONDAY = "MONDAY"
-    TUESDAY = "TUESDAY"
-    WEDNESDAY = "WEDNESDAY"
-    THURSDAY = "THURSDAY"
-    FRIDAY = "FRIDAY"
-    SATURDAY = "SATURDAY"
-    SUNDAY = "SUNDAY"
-
-
-class RecipientOrderField(StrEnum):
-    ENROLLED_AT = "ENROLLED_AT"
-    STATUS_CHANGED_AT = "STATUS_CHANGED_AT"
-    UPDATED_AT = "UPDATED_AT"
-    NEXT_ATTEMPT_AT = "NEXT_ATTEMPT_AT"
-    CONTACT_NAME = "CONTACT_NAME"
-
-
-class OrderDirection(StrEnum):
-    ASC = "ASC"
-    DESC = "DESC"
 
 
 def _publish(enum: type[E], name: str, description: str, meanings: Mapping[E, str]) -> None:

@@ -5,9 +5,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from domain.reading.columns import columns_of
+from domain.reading.history_rows import MessageRow
 from domain.reading.lists import Listing
 from domain.reading.pages import FIRST_PAGE, Order, Page, Slice
-from domain.reading.rows import MessageRow
 
 OLDEST_FIRST: Final = Order(mark="msg.created_at_asc", column="x.created_at", id_column="x.id", descending=False)
 NEWEST_FIRST: Final = Order(mark="msg.created_at_desc", column="x.created_at", id_column="x.id")

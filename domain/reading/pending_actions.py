@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from domain.reading.history_rows import PendingActionRow
 from domain.reading.lists import Listing
 from domain.reading.pages import FIRST_PAGE, Order, Page, Parameters, Slice
 from domain.reading.pending_rows import PENDING_COLUMNS, to_pending
-from domain.reading.rows import PendingActionRow
 from domain.rules.plan import StepKind
 
 LONGEST_WAITING_FIRST: Final = Order(mark="pnd.due_since_asc", column="p.due_since", id_column="p.id", descending=False)

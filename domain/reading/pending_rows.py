@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from domain.reading.rows import PendingActionRow
+from domain.reading.history_rows import PendingActionRow
 from domain.rules.inbox import available_pending_actions
 from domain.rules.plan import StepKind
 

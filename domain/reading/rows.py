@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 
 from domain.plans import SequenceSettings
+from domain.reading.history_rows import PendingActionRow
 from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Action, EndReason, Stage, Status, available_actions
 from domain.rules.plan import SequenceStatus, StepKind
@@ -208,7 +209,7 @@ class RecipientRow:
     mailbox: MailboxRow | None = None
     current_step: StepRow | None = None
     next_step: StepRow | None = None
-    pending_action: "PendingActionRow | None" = None
+    pending_action: PendingActionRow | None = None
     steps: Sequence[RecipientStepRow] = ()
 
     @property
@@ -226,104 +227,6 @@ class RecipientRow:
     @property
     def actions(self) -> Sequence[ActionAvailability]:
         return actions_of(self.status, self.sequence_paused)
-
-
-@dataclass(frozen=True, slots=True)
-class MessageRow:
-    type_name: ClassVar[str] = "Message"
-    COLUMNS: ClassVar[tuple[str, ...]] = (
-        *("id", "recipient_id", "step_id", "direction", "channel", "state", "classification", "subject", "text"),
-        *("html", "from_address", "to_address", "at", "created_at"),
-    )
-
-    key: UUID
-    recipient_key: UUID
-    step_key: UUID | None
-    direction: str
-    channel: str
-    state: str
-    classification: str | None
-    subject: str | None
-    text: str | None
-    html: str | None
-    from_: str | None
-    to_address: str | None
-    happened_at: datetime | None
-    created_at: datetime
-
-    @property
-    def id(self) -> str:
-        return to_public(Prefix.MESSAGE, self.key)
-
-    @property
-    def to(self) -> Sequence[str]:
-        return [self.to_address] if self.to_address else []
-
-    @property
-    def at(self) -> datetime:
-        return self.happened_at or self.created_at
-
-    @property
-    def quoted_text(self) -> None:
-        return None  # incoming mail is not split yet
-
-
-@dataclass(frozen=True, slots=True)
-class SuggestedFix:
-    """What to do about a problem."""
-
-    code: str
-    message: str
-    target_id: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepErrorRow:
-    type_name: ClassVar[str] = "StepError"
-
-    key: UUID
-    recipient_key: UUID
-    step_key: UUID | None
-    code: str
-    message: str
-    suggested_fix: SuggestedFix
-    available_actions: Sequence[str]
-    occurred_at: datetime
-    resolved_at: datetime | None
-    auto_retry_at: None = None
-    cause_gone_at: None = None
-
-    @property
-    def id(self) -> str:
-        return to_public(Prefix.STEP_ERROR, self.key)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingActionRow:
-    type_name: ClassVar[str] = "PendingAction"
-
-    key: UUID
-    recipient_key: UUID
-    step_key: UUID
-    kind: StepKind
-    subject: str | None
-    body: str | None
-    task_kind: str | None
-    task_title: str | None
-    task_notes: str | None
-    note: str | None
-    due_since: datetime
-    scheduled_for: datetime | None
-    available_actions: Sequence[str]
-    closed_at: datetime | None
-    actor_kind: str | None
-    actor_key: UUID | None
-    outcome: str | None
-    version: int
-
-    @property
-    def id(self) -> str:
-        return to_public(Prefix.PENDING_ACTION, self.key)
 
 
 @dataclass(frozen=True, slots=True)

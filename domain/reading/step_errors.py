@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from domain.reading.history_rows import StepErrorRow, SuggestedFix
 from domain.reading.lists import Listing
 from domain.reading.pages import FIRST_PAGE, Order, Page, Parameters, Slice
-from domain.reading.rows import StepErrorRow, SuggestedFix
 from domain.rules.ids import Prefix, to_public
 from domain.rules.step_errors import (
     CATALOGUE,
