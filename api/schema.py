@@ -1,7 +1,7 @@
 """The schema: every type, field and error, and its text `schema.graphql`."""
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, Undefined
 from strawberry import Schema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
@@ -42,6 +42,18 @@ schema = RelanceSchema(
     extensions=[UsePrepared],
     config=StrawberryConfig(default_resolver=attribute),
 )
+
+
+def _drop_null_defaults() -> None:
+    """“= null” says nothing that the nullable type does not say: the SDL goes without it."""
+    for type_ in schema._schema.type_map.values():
+        for field in getattr(type_, "fields", {}).values():
+            for given in (field, *getattr(field, "args", {}).values()):
+                if getattr(given, "default_value", Undefined) is None:
+                    given.default_value = Undefined
+
+
+_drop_null_defaults()
 
 
 def sdl() -> str:

@@ -184,6 +184,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def _forget(arguments: Mapping[str, object]) -> None:
+    info = arguments.get("info")
+    if isinstance(info, strawberry.Info):
+        info.context.loaders.forget()
+
+
 def or_refusal(
     payload: Callable[..., T],
 ) -> Callable[[Callable[P, Awaitable[T | None]]], Callable[P, Awaitable[T | None]]]:
@@ -193,7 +199,9 @@ def or_refusal(
         @wraps(resolver)
         async def answered(*args: P.args, **kwargs: P.kwargs) -> T | None:
             try:
-                return await resolver(*args, **kwargs)
+                answer = await resolver(*args, **kwargs)
+                _forget(kwargs)  # what this operation has read before is no longer so
+                return answer
             except MASKED_REFUSALS:
                 raise
             except Refusal as refusal:

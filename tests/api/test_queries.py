@@ -175,6 +175,24 @@ async def test_the_cursor_of_a_page_and_the_events_after_it_miss_nothing(
     assert data["recipientEvents"]["nodes"] == [{"type": "recipient.deleted", "status": None, "recipient": None}]
 
 
+async def test_the_second_mutation_of_a_document_shows_what_it_made(
+    reader: Reader, workspace_id: UUID, actor: Actor, vault: Vault
+) -> None:
+    world = await make_world(workspace_id, actor, vault)
+    data = await reader.ask(
+        """mutation ($id: ID!) {
+          a: recipientPause(input: {id: $id}) { recipient { status version contact { suppressed } } }
+          b: recipientResume(input: {id: $id}) { recipient { status version contact { suppressed } } } }""",
+        id=to_public(Prefix.RECIPIENT, world.recipient_ids[0]),
+    )
+    assert [data[name]["recipient"]["status"] for name in "ab"] == ["PAUSED", "SCHEDULED"]
+    assert [data[name]["recipient"]["version"] for name in "ab"] == [2, 3]
+
+
+def test_no_argument_says_null_by_default() -> None:
+    assert "= null" not in schema.as_str()
+
+
 async def test_the_viewer_is_the_key(reader: Reader, actor: Actor) -> None:
     data = await reader.ask("{ viewer { workspace { name } apiKey { id name } actor { kind id name } } }")
     key = {"id": to_public(Prefix.API_KEY, actor.id or new_id()), "name": "tests"}
