@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Coroutine
+from datetime import datetime
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -31,8 +32,21 @@ def say_aside(text: str) -> None:
 
 
 def say_json(value: Any) -> None:
-    """Print a value for scripts."""
-    say(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Print a value for scripts: names as in the API (camelCase), times and ids as text."""
+    say(json.dumps(_named_as_in_the_api(value), indent=2, ensure_ascii=False, default=str))
+
+
+def _named_as_in_the_api(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_camel(str(name)): _named_as_in_the_api(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_named_as_in_the_api(inner) for inner in value]
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def write_log(level: str) -> None:

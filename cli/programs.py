@@ -23,13 +23,12 @@ def load_api() -> Callable[[], None]:
     import uvloop
 
     from api.app import server, tune_garbage_collection
+    from cli.reaching import reach
     from cli.smtp_sign_in import try_smtp
-    from domain.database import database
     from domain.settings import Settings, read_settings
 
     async def until_told(settings: Settings) -> None:
-        async with database(settings.database_url, pool_size=1):
-            pass  # what the server would only log is refused here, in one sentence
+        await reach(settings.database_url)  # what the server would only log is refused here, in one sentence
         running = server(settings, try_smtp=try_smtp)
 
         def tell() -> None:
@@ -63,10 +62,12 @@ def load_worker() -> Callable[[], None]:
     """
     import uvloop
 
+    from cli.reaching import reach
     from domain.settings import Settings, read_settings
     from workers.main import run as work
 
     async def until_told(settings: Settings) -> None:
+        await reach(settings.database_url)
         stop = asyncio.Event()
         for number in _ENDING:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

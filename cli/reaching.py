@@ -35,6 +35,21 @@ async def reaching_database(url: str) -> AsyncIterator[None]:
         raise DatabaseUnreachable(url, problem) from problem
 
 
+async def reach(url: str) -> None:
+    """Return when the database can be reached: tried once, so that a wrong address is told at once.
+
+    Raises:
+        DatabaseUnreachable
+    """
+    import asyncpg
+
+    from domain.database import credentials
+
+    async with reaching_database(url):
+        connection = await asyncpg.connect(**credentials(url), timeout=10)
+        await connection.close()
+
+
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[None]:
     """The database of an installation whose tables are up to date, for the length of the block.
@@ -46,6 +61,7 @@ async def opened(settings: Settings) -> AsyncIterator[None]:
     from cli.console import CannotGoOn
     from domain.database import database, fetch
 
+    await reach(settings.database_url)
     async with database(settings.database_url, pool_size=3, application="relance-command"):
         if not (await fetch("SELECT to_regclass('workspaces') IS NOT NULL AS there"))[0]["there"]:
             raise CannotGoOn("The database has no tables of Relance yet. Run `relance migrate` first.")

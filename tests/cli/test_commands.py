@@ -59,7 +59,7 @@ def test_a_key_is_made_with_its_workspace_listed_without_its_secret_and_revoked(
     assert made["apiKey"] not in listed
     shown = made["apiKey"].rpartition("_")[0] + "_…"
     assert "opens nothing any more" in relance("keys", "revoke", shown, environment=environment).stdout
-    states = {key["name"]: key["revoked_at"] for key in json.loads(_keys(environment)) if key["name"] in ("ATS", "CRM")}
+    states = {key["name"]: key["revokedAt"] for key in json.loads(_keys(environment)) if key["name"] in ("ATS", "CRM")}
     assert states["ATS"] is not None
     assert states["CRM"] is None
 

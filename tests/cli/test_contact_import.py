@@ -101,7 +101,7 @@ def test_rows_that_cannot_be_taken_go_to_a_file_with_line_reason_and_cells(impor
         b"GOOD@a.test,Again,,4\n"
         b",Nobody,,5\n"
     )
-    assert (account["created"], account["bad"], account["last_line"]) == (1, 4, 6)
+    assert (account["created"], account["bad"], account["lastLine"]) == (1, 4, 6)
     bad = importing.bad_rows()
     assert [row["relance_line"] for row in bad] == ["3", "4", "5", "6"]
     assert [row["crm"] for row in bad] == ["2", "3", "4", "5"]
@@ -137,7 +137,7 @@ def test_named_a_sequence_everyone_is_enrolled_once(importing: Importing) -> Non
     rows = b"email\n" + b"".join(b"p%d@a.test\n" % number for number in range(1_100))
     first, second = importing(rows, sequence=sequence), importing(rows, sequence=sequence)
     assert (first["created"], first["enrolled"]) == (1_100, 1_100)
-    assert (second["unchanged"], second["enrolled"], second["already_enrolled"]) == (1_100, 0, 1_100)
+    assert (second["unchanged"], second["enrolled"], second["alreadyEnrolled"]) == (1_100, 0, 1_100)
     assert len(importing.recipients()) == 1_100
 
 
@@ -183,7 +183,7 @@ def test_an_interrupted_import_says_how_far_it_got_and_goes_on_from_there(
     answers = iter([False, True])
     monkeypatch.setattr(import_command, "_stopping", lambda: nullcontext(lambda: next(answers)))
     first = importing(rows)
-    assert (first["interrupted"], first["created"], first["last_line"], importing.exit_code) == (True, 500, 501, 130)
+    assert (first["interrupted"], first["created"], first["lastLine"], importing.exit_code) == (True, 500, 501, 130)
     monkeypatch.undo()
     second = importing(rows)
     assert (second["unchanged"], second["created"], second["interrupted"]) == (500, 200, False)
