@@ -31,10 +31,10 @@ async def endlessly(
     failures = 0
     while True:
         round_ = asyncio.create_task(one_round())
+        pause = pause_seconds
         try:
             await round_
             failures = 0
-            await asyncio.sleep(pause_seconds)
         except asyncio.CancelledError:
             round_.cancel()
             await asyncio.gather(round_, return_exceptions=True)
@@ -43,4 +43,12 @@ async def endlessly(
             if not failures:
                 log.warning("%s failed and is tried again: %s: %s", what, type(problem).__name__, problem)
             failures += 1
-            await asyncio.sleep(min(_FIRST_BACKOFF_SECONDS * 2**failures, _LAST_BACKOFF_SECONDS))
+            pause = min(_FIRST_BACKOFF_SECONDS * 2 ** min(failures, 10), _LAST_BACKOFF_SECONDS)
+        if _told_to_end():  # the round swallowed it: it ended, or failed, instead of being cancelled
+            raise asyncio.CancelledError
+        await asyncio.sleep(pause)
+
+
+def _told_to_end() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
