@@ -181,7 +181,7 @@ async def retry(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expecte
     async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
         if before.error_id is None or before.ended:
             raise RetryNotAvailable("There is no open error to retry.")
-        if before.held:
+        if before.held or plan.paused:
             raise RetryNotAvailable("It is paused. Resume it: the step is then tried again.")
         if not await _retryable(t, before.error_id):
             raise RetryNotAvailable(

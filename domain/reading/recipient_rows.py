@@ -13,9 +13,9 @@ from domain.reading.pending_rows import PENDING_COLUMNS, to_pending
 from domain.reading.recipient_steps import Paths, load_paths
 from domain.reading.rows import ContactRow, MailboxRow, RecipientRow, SequenceRow, StepRow
 from domain.reading.waiting_sql import BEING_SENT
-from domain.rules.lifecycle import EndReason, Status, stage_of
+from domain.rules.lifecycle import EndReason, Status, shown_status, stage_of
 from domain.rules.plan import SequenceStatus, StepKind
-from domain.rules.standing import Situation, next_attempt_at, paused_by, shown_status, view_of, waiting_reason
+from domain.rules.standing import Situation, next_attempt_at, paused_by, view_of, waiting_reason
 from domain.rules.status_messages import status_message
 from domain.rules.step_errors import StepErrorCode, sentence
 
@@ -126,7 +126,7 @@ class Reader:
         ) = layout.values("plain", record)  # fmt: skip
         sequence_status = _SEQUENCE_STATUS[layout.values("sequence_status", record)[0]]
         paused = sequence_status is SequenceStatus.PAUSED
-        status = shown_status(_STATUS[stored], sequence_status)
+        status = shown_status(_STATUS[stored], sequence_paused=paused)
         held_by = paused_by(status, by_sequence=paused or sequence_paused_at is not None)
         pending_kind = layout.values("pending_kind", record)[0] if "pending_kind" in layout else None
         row: dict[str, Any] = {}

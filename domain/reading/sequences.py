@@ -18,9 +18,8 @@ from domain.reading.pages import AT_MOST, FIRST_PAGE, Order, Page, Parameters, S
 from domain.reading.recipient_steps import steps_of_sequences
 from domain.reading.rows import MailboxRow, SequenceRow, StageCount, StatusCount, StepRow
 from domain.refusals import Invalid
-from domain.rules.lifecycle import Stage, Status, stage_of
+from domain.rules.lifecycle import Stage, Status, shown_status, stage_of
 from domain.rules.plan import SequenceStatus
-from domain.rules.standing import shown_status
 
 NEWEST_FIRST: Final = Order(mark="seq.created_at_desc", column="s.created_at", id_column="s.id")
 SEQUENCES: Final = Listing(
@@ -158,7 +157,7 @@ def _counting(owner: str, filter: RecipientFilter, kept: list[str], parameters: 
 
 
 def _shown(record: Any) -> tuple[Status, Stage, int]:
-    status = shown_status(Status(record["status"]), SequenceStatus(record["sequence_status"]))
+    status = shown_status(Status(record["status"]), sequence_paused=record["sequence_status"] == SequenceStatus.PAUSED)
     return status, stage_of(status, contacted=record["contacted"]), record["n"]
 
 

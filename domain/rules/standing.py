@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from domain.rules.lifecycle import OPEN, Action, EndReason, Status, unavailable_reason
+from domain.rules.lifecycle import Action, EndReason, Status, unavailable_reason
 from domain.rules.plan import AUTOMATED_KINDS, SequenceStatus, StepKind
 from domain.rules.timing import ClosedBecause, SendingWindow, closed_because
 
@@ -92,12 +92,6 @@ def actions_of(status: Status, sequence_paused: bool) -> tuple[ActionAvailabilit
         reason = unavailable_reason(action, status, sequence_paused=sequence_paused)
         found.append(ActionAvailability(action, reason is None, reason))
     return tuple(found)
-
-
-def shown_status(stored: Status, sequence_status: SequenceStatus) -> Status:
-    """Return the status as it holds: from the moment a sequence's pause was answered its open recipients are PAUSED,
-    whether or not their rows have been rewritten yet."""
-    return Status.PAUSED if sequence_status is SequenceStatus.PAUSED and stored in OPEN else stored
 
 
 def paused_by(status: Status, *, by_sequence: bool) -> PausedBy | None:
