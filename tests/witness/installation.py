@@ -42,7 +42,7 @@ class Installation:
             headers={"Authorization": f"Bearer {self.connection['apiKey']}"},
             timeout=30,
         ).json()
-        assert "errors" not in answer, answer["errors"]
+        assert "errors" not in answer, f"{answer['errors']}\n{self.log_of('api')}"
         data: dict[str, Any] = answer["data"]
         for payload in data.values():
             assert not (isinstance(payload, dict) and payload.get("errors")), payload["errors"]
@@ -72,6 +72,10 @@ class Installation:
         assert done.returncode == 0, done.stderr.decode()
         found: dict[str, Any] = json.loads(done.stdout)
         return found
+
+    def log_of(self, program: str) -> str:
+        """Return the end of what one of its programs has logged."""
+        return (self.directory / "logs" / f"{program}.log").read_text(errors="replace")[-4000:]
 
     def add_worker(self) -> None:
         """Start one more worker."""

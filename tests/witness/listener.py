@@ -33,6 +33,9 @@ class Listener:
     def count(self) -> int:
         return self._log.read_bytes().count(b'{"at":')
 
+    def has(self, words: bytes) -> bool:
+        return words in self._log.read_bytes()
+
 
 @contextmanager
 def listening(folder: Path, *, url: str, api_key: str, after: str) -> Iterator[Listener]:

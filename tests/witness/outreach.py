@@ -45,7 +45,7 @@ def write_file(path: Path) -> None:
     """Write the contacts as a spreadsheet program does: a BOM, semicolons, CRLF, German column names."""
     text = io.StringIO(newline="")
     rows = csv.writer(text, delimiter=";")
-    rows.writerow(["E-Mail", "Vorname", "Nachname", "Note"])
+    rows.writerow(["E-Mail", "Vorname", "Nachname", "note"])
     for person in people():
         rows.writerow([person.email, person.first_name, person.last_name, person.note])
     path.write_bytes(text.getvalue().encode("utf-8-sig"))

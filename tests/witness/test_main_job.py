@@ -73,6 +73,7 @@ def _follow(sink: Sink, listener: Listener, relance: Installation, sequence_id: 
 
     def done() -> bool:
         nonlocal told_meanwhile
+        assert not listener.has(b'"stepError":{'), "a step failed"
         steps_told = listener.count() - outreach.PEOPLE
         told_meanwhile = told_meanwhile or (steps_told > 0 and sink.count() < MAILS)
         return steps_told >= MAILS
