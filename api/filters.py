@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -152,7 +153,22 @@ def _chosen(given: _Comparison[V] | None, everything: type[V]) -> Collection[V] 
 def _compared(given: DateTimeFilter | None) -> filters.Compared | None:
     if given is None:
         return None
-    times = (given.eq, given.gt, given.gte, given.lt, given.lte)
-    if any(at is not None and at.tzinfo is None for at in times):
+    return filters.Compared(
+        eq=_instant(given.eq),
+        gt=_instant(given.gt),
+        gte=_instant(given.gte),
+        lt=_instant(given.lt),
+        lte=_instant(given.lte),
+        is_null=given.is_null,
+    )
+
+
+def _instant(at: datetime | None) -> datetime | None:
+    if at is None:
+        return None
+    if at.tzinfo is None:
         raise Invalid("A time needs its zone, such as 2026-11-24T09:00:00Z.", field=["filter"])
-    return filters.Compared(eq=given.eq, gt=given.gt, gte=given.gte, lt=given.lt, lte=given.lte, is_null=given.is_null)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise Invalid("A time is of the years 1 to 9999.", field=["filter"]) from None

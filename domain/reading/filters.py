@@ -217,7 +217,7 @@ def prefixes(text: str) -> list[str]:
 
     Its own wildcards are text. More than one: a database of the C locale lowers only ASCII letters.
     """
-    text = text.strip().replace("\0", "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    text = text.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     written = (text, text.lower(), text.title(), text.capitalize(), text.upper())
     lowered = (form.translate(_ASCII_LOWER) for form in written)
     return list(dict.fromkeys([text.lower() + "%", *(f"{form}%" for form in lowered)]))

@@ -103,6 +103,16 @@ class Page(Generic[T]):
         return [self.cursor(index) for index in range(len(self.rows))]
 
 
+def check_text(text: str) -> None:
+    """Refuse what PostgreSQL cannot hold: a NUL, or half of a surrogate pair.
+
+    Raises:
+        Invalid
+    """
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise Invalid("This text has a character that cannot be stored, so nothing can have it. Take it out.")
+
+
 @dataclass(slots=True)
 class Parameters:
     """The values of one statement, and their places in it."""
@@ -110,6 +120,15 @@ class Parameters:
     values: list[Any] = field(default_factory=list)
 
     def add(self, value: Any, type_: str) -> str:
+        """Return the place of a value.
+
+        Raises:
+            Invalid: a text has characters that no stored text can have.
+        """
+        if type_ == "text":
+            check_text(value)
+        elif type_ == "text[]":
+            check_text("".join(value))
         self.values.append(value)
         return f"${len(self.values)}::{type_}"
 

@@ -15,7 +15,7 @@ import asyncpg
 from domain.database import fetch
 from domain.reading import recipient_rows
 from domain.reading.filters import EVERYTHING, RecipientFilter, compile_filter
-from domain.reading.pages import FIRST_PAGE, Order, Page, Parameters, Slice, conditions, cut, ordering
+from domain.reading.pages import FIRST_PAGE, Order, Page, Parameters, Slice, check_text, conditions, cut, ordering
 from domain.reading.recipient_rows import Reader
 from domain.reading.rows import RecipientRow
 
@@ -143,7 +143,12 @@ async def by_ids(workspace_id: UUID, ids: Collection[UUID], *, wants: Collection
 
 
 async def by_external_id(workspace_id: UUID, external_id: str, *, wants: Collection[str] = ()) -> RecipientRow | None:
-    """Return the recipient that a partner calls so; None when there is none."""
+    """Return the recipient that a partner calls so; None when there is none.
+
+    Raises:
+        Invalid: the text cannot be an id.
+    """
+    check_text(external_id)
     reader = Reader(workspace_id, wants, _ID)
     records = await fetch(reader.statement([*_LIVING, "r.external_id = $2::text"], ""), workspace_id, external_id)
     rows = await reader.rows(records)

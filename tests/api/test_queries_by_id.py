@@ -91,6 +91,8 @@ async def test_another_workspace_gets_for_each_id_what_an_unknown_one_gets(
         ('{ recipientEvents(after: "nonsense") { nodes { id } } }', "CURSOR_INVALID"),
         ('{ recipientEvents(after: "eHh4LjE") { nodes { id } } }', "RESYNC_REQUIRED"),
         ('{ recipients(filter: {sequenceId: "nonsense"}) { nodes { id } } }', "INVALID"),
+        ('{ recipients(filter: {enrolledAt: {gt: "2026-01-01T00:00:00"}}) { nodes { id } } }', "INVALID"),
+        ('{ recipients(filter: {enrolledAt: {gt: "0001-01-01T00:00:00+14:00"}}) { nodes { id } } }', "INVALID"),
         ("{ recipients(filter: {not: {not: {not: {not: {not: {}}}}}}) { nodes { id } } }", "INVALID"),
     ],
 )
