@@ -38,6 +38,7 @@ log = logging.getLogger("relance.websocket")
 INIT_TIMEOUT: Final = timedelta(seconds=10)
 OPERATIONS_AT_MOST: Final = 100  # of one connection at once
 FORBIDDEN: Final = 4403
+TRY_AGAIN_LATER: Final = 1013
 _TOLD_AT_ONCE: Final = 100
 
 
@@ -68,7 +69,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         request_id = new_request_id()
         try:
             await self._run(operation, request_id)
-            await operation.send_operation_message({"id": operation.id, "type": "complete"})
+            if self._wants(operation):
+                await operation.send_operation_message({"id": operation.id, "type": "complete"})
         except WebSocketDisconnected:
             return
         except Exception as problem:
@@ -79,7 +81,12 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
             for error in told:
                 error["extensions"]["requestId"] = request_id
             with suppress(WebSocketDisconnected):
-                await operation.send_operation_message({"id": operation.id, "type": "error", "payload": told})
+                if self._wants(operation):
+                    await operation.send_operation_message({"id": operation.id, "type": "error", "payload": told})
+
+    def _wants(self, operation: Operation[Connection, None]) -> bool:
+        """Return whether the client still waits for this operation: it may have said `complete` meanwhile."""
+        return self.operations.get(operation.id) is operation
 
     async def _run(self, operation: Operation[Connection, None], request_id: str) -> None:
         asked = checked(
@@ -133,6 +140,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         async with aclosing(received(process, receivers)) as batches:
             async for events in batches:
                 for start in range(0, len(events), _TOLD_AT_ONCE):
+                    if not self._wants(operation):
+                        return
                     for payload in await selection.payloads(events[start : start + _TOLD_AT_ONCE]):
                         await self.websocket.send_text(f"{head}{payload.decode()}}}")
 
@@ -203,6 +212,10 @@ class GraphQLOverWebSocket(GraphQL[Connection, None]):
             await self.process.keys.caller(secret)
         except RequestRefused as refused:
             raise ConnectionRejectionError from refused
+        except Exception as problem:  # clients try again after this code; 4403 they take as final
+            formatted([problem], new_request_id())
+            await context.websocket.close(TRY_AGAIN_LATER, "Try again later")
+            raise WebSocketDisconnected from problem
         context.secret = secret
         self._open.add(context)
         return accepted

@@ -225,3 +225,25 @@ async def test_the_answer_comes_before_the_number_and_the_event_follows(api: Api
     events = await feed.after(api.workspace_id, before.cursor)
     assert [event.status for event in events][-1] == "PAUSED"
     assert (await fetch("SELECT count(*) AS n FROM events WHERE seq IS NULL"))[0]["n"] == 0
+
+
+async def test_a_mistake_of_ours_is_masked_with_an_id_and_the_other_mutations_stand(api: Api) -> None:
+    async def broken(_: Any) -> None:
+        raise ZeroDivisionError("secret words")
+
+    api.process.try_smtp = broken
+    made = await api.change(
+        "mailboxCreate", {"address": "jobs@sender.example", "smtpHost": "localhost"}, "mailbox { id }"
+    )
+    response = await api.post(
+        """mutation ($id: ID!) { good: sequenceCreate(input: {name: "X"}) { sequence { name } }
+            bad: mailboxConnect(input: {id: $id}) { mailbox { id } } }""",
+        {"id": made["mailbox"]["id"]},
+    )
+    answer = response.json()
+    assert answer["data"] == {"good": {"sequence": {"name": "X"}}, "bad": None}
+    (error,) = answer["errors"]
+    assert (error["path"], error["extensions"]["code"]) == (["bad"], "INTERNAL_SERVER_ERROR")
+    assert error["extensions"]["errorId"] in error["message"]
+    assert "secret" not in response.text
+    assert "ZeroDivision" not in response.text

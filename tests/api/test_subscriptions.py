@@ -5,14 +5,16 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import asyncpg
 import pytest
 import websockets
 from redis.asyncio import Redis
 
 from domain import feed, keys, recipients
-from domain.database import fetch
+from domain.database import credentials, fetch
 from domain.rules.ids import new_id
 from tests.api.conftest import Api, rcp, seq, serving
+from tests.conftest import Servers
 from tests.world import make_world
 
 EVENTS = """subscription ($after: String, $sequence: ID, $recipients: [ID!]) {
@@ -296,6 +298,36 @@ async def test_a_message_against_the_protocol_closes_with_its_code(api: Api, mes
             await asyncio.wait_for(raw.recv(), 10)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == code
+
+
+async def test_an_operation_the_client_completes_is_over_and_its_id_is_free_again(api: Api) -> None:
+    world = await api.world()
+    after = await _cursor(api)
+    async with api.socket() as socket:
+        id = await socket.start(EVENTS, {"after": after})
+        await socket.raw.send(json.dumps({"id": id, "type": "complete"}))
+        payload = {"query": EVENTS, "variables": {"after": after}}
+        await socket.raw.send(json.dumps({"id": id, "type": "subscribe", "payload": payload}))
+        await recipients.pause(api.workspace_id, api.actor, world.recipient_ids[0])
+        assert len(await socket.events(1)) == 1
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.raw.recv(), 0.5)
+
+
+async def test_a_database_that_is_gone_for_a_moment_asks_the_client_to_come_again(
+    api: Api, servers: Servers, database_url: str
+) -> None:
+    name = database_url.rpartition("/")[2]
+    outside = await asyncpg.connect(**credentials(servers.database_url))
+    await outside.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    await outside.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+    await outside.close()
+    async with api.raw_socket() as raw:
+        await raw.send(json.dumps({"type": "connection_init", "payload": {"apiKey": "rel_x_y"}}))
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await asyncio.wait_for(raw.recv(), 10)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1013
 
 
 async def test_the_old_protocol_is_not_spoken(api: Api) -> None:
