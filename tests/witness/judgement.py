@@ -28,16 +28,10 @@ def by_step(mails: Sequence[SunkMail]) -> dict[tuple[str, int], SunkMail]:
 
 
 def _key(mail: SunkMail) -> tuple[str, int]:
-    said = _STEP.search(_part(mail, "text/plain"))
+    said = _STEP.search(mail.texts["text/plain"])
     assert said is not None, mail.raw[:2000]
     assert mail.envelope_to == (said[2],)
     return said[2], int(said[1])
-
-
-def _part(mail: SunkMail, kind: str) -> str:
-    parts = [part for part in mail.parsed.walk() if part.get_content_type() == kind]
-    assert len(parts) == 1, f"{len(parts)} parts of {kind}"
-    return str(parts[0].get_content())
 
 
 def is_proper_mime(found: dict[tuple[str, int], SunkMail]) -> None:
@@ -56,10 +50,10 @@ def is_proper_mime(found: dict[tuple[str, int], SunkMail]) -> None:
             assert (to.display_name, to.addr_spec) == (person.name, person.email)
             assert message["Date"].datetime.astimezone(UTC).year >= 2020
             assert re.fullmatch(r"<[^\s<>@]+@sender\.example>", mail.message_id)
-            text = _part(mail, "text/plain").replace("\r\n", "\n")
+            text = mail.texts["text/plain"].replace("\r\n", "\n")
             assert f"Dear {person.first_name}," in text
             assert person.note in text
-            assert "&lt; 1000 &amp;" in _part(mail, "text/html")
+            assert "&lt; 1000 &amp;" in mail.texts["text/html"]
             earlier = [before.message_id for before in thread[:position]]
             assert str(message["In-Reply-To"] or "") == (earlier[-1] if earlier else "")
             assert str(message["References"] or "").split() == earlier

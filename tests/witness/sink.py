@@ -30,9 +30,16 @@ class SunkMail:
         assert isinstance(message, EmailMessage)
         return message
 
-    @property
+    @cached_property
     def message_id(self) -> str:
         return str(self.parsed["Message-ID"])
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """Return the content of each part by its kind; of two of one kind the last."""
+        return {
+            part.get_content_type(): str(part.get_content()) for part in self.parsed.walk() if not part.is_multipart()
+        }
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def _flagged(relance: Installation) -> dict[tuple[str, int], dict[str, Any]]:
 
 def _is_told_apart(mails: dict[tuple[str, int], Any], flagged: dict[tuple[str, int], Any]) -> None:
     """See that each mail that is not in the sink is flagged, or comes after a flagged one."""
-    first_open = dict(flagged)  # by address: its keys are pairs
+    first_open = dict(flagged.keys())
     assert len(first_open) == len(flagged), "two open errors of one recipient"
     for person in outreach.people():
         for step in range(1, outreach.STEPS + 1):
