@@ -5,7 +5,6 @@ Source: product.md section 2 "What each action does", "Retry belongs to the erro
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -15,102 +14,27 @@ from api.context import Info
 from api.errors import MASKED_REFUSALS
 from api.ids import key_of
 from api.mutations.payloads import Payload, RecipientPayload, mutation
+from api.mutations.recipient_inputs import (
+    IDS_AT_MOST,
+    BulkAction,
+    RecipientDeleteInput,
+    RecipientEditContentInput,
+    RecipientPauseInput,
+    RecipientResumeInput,
+    RecipientRetryInput,
+    RecipientsApplyInput,
+    RecipientSkipStepInput,
+    RecipientStopInput,
+)
 from api.mutations.refusals import BatchTooLarge, or_refusal, told
 from domain import recipients
 from domain.recipients import Acted, NewContent
 from domain.refusals import Invalid, Refusal
 from domain.rules.ids import Prefix
 
-IDS_AT_MOST: Final = 100
 _AT_ONCE: Final = 4  # of one call, so that it leaves connections to others
 
-_ID = "Which recipient."
-_VERSION = "The version you acted on; when the recipient has moved since, nothing is done. Left out: any."
 _IN_FLIGHT = "How many of its messages were being handed over already; they cannot be called back."
-
-
-@strawberry.input(description="Holds a recipient.")
-class RecipientPauseInput:
-    id: strawberry.ID = strawberry.field(description=_ID)
-    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
-
-
-@strawberry.input(description="Lets a paused recipient go on.")
-class RecipientResumeInput:
-    id: strawberry.ID = strawberry.field(description=_ID)
-    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
-
-
-@strawberry.input(description="Skips the current step of a recipient.")
-class RecipientSkipStepInput:
-    id: strawberry.ID = strawberry.field(description=_ID)
-    step_id: strawberry.ID = strawberry.field(
-        description="The step you mean: it must be the current one, so that a double click does not skip two."
-    )
-    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
-
-
-@strawberry.input(description="Gives one recipient a text of its own for a step it has not carried out.")
-class RecipientEditContentInput:
-    id: strawberry.ID = strawberry.field(description=_ID)
-    step_id: strawberry.ID = strawberry.field(description="Which step.")
-    subject: str | None = strawberry.field(default=None, description="A Liquid template. Left out or null: unchanged.")
-    body: str | None = strawberry.field(
-        default=None, description="A Liquid template, in HTML. Left out or null: unchanged."
-    )
-    task_title: str | None = strawberry.field(default=None, description="Of a task. Left out or null: unchanged.")
-    task_notes: str | None = strawberry.field(default=None, description="Of a task. Left out or null: unchanged.")
-    reset: bool | None = strawberry.field(
-        default=None, description="True takes its own text back: the sequence's counts again. Give no text then."
-    )
-    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
-
-
-@strawberry.input(description="Ends a recipient for good.")
-class RecipientStopInput:
-    id: strawberry.ID = strawberry.field(description=_ID)
-    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
-
-
-@strawberry.input(description="Removes a recipient from its sequence.")
-class RecipientDeleteInput:
-    id: strawberry.ID = strawberry.field(description=_ID)
-    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
-
-
-@strawberry.input(description="Tries the failed step of a recipient again.")
-class RecipientRetryInput:
-    id: strawberry.ID = strawberry.field(description=_ID)
-    expected_version: int | None = strawberry.field(default=None, description=_VERSION)
-
-
-class BulkAction(StrEnum):
-    PAUSE = "PAUSE"
-    RESUME = "RESUME"
-    SKIP_STEP = "SKIP_STEP"
-    STOP = "STOP"
-    DELETE = "DELETE"
-    RETRY = "RETRY"
-
-
-_BULK_MEANING = {
-    "PAUSE": "As recipientPause.",
-    "RESUME": "As recipientResume.",
-    "SKIP_STEP": "As recipientSkipStep, with one `stepId` for all: those who are not at it are refused.",
-    "STOP": "As recipientStop.",
-    "DELETE": "As recipientDelete.",
-    "RETRY": "As recipientRetry.",
-}
-strawberry.enum(BulkAction, description="What can be done to many recipients at once.")
-for _value in BulkAction.__strawberry_definition__.values:  # type: ignore[attr-defined]
-    _value.description = _BULK_MEANING[_value.name]
-
-
-@strawberry.input(description="Does the same to many recipients.")
-class RecipientsApplyInput:
-    ids: list[strawberry.ID] = strawberry.field(description=f"Which recipients: 1 to {IDS_AT_MOST}.")
-    action: BulkAction = strawberry.field(description="What to do to each.")
-    step_id: strawberry.ID | None = strawberry.field(default=None, description="With SKIP_STEP: the step you mean.")
 
 
 @strawberry.type(description="What came of a pause.")
