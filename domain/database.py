@@ -321,7 +321,7 @@ async def migrate(url: str) -> list[str]:
     applied: list[str] = []
 
     def note(event: str, _app: str, name: str) -> None:
-        if event == "apply_success" or event.endswith("success"):
+        if event == "apply_done":
             applied.append(name)
 
     try:
