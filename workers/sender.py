@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from domain import delivery, sending, signals, waiting
@@ -25,6 +26,8 @@ from workers.smtp import SmtpAccount, SmtpSession
 from workers.smtp_pool import SmtpPool
 
 log = logging.getLogger("relance.sender")
+
+_PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0, *[10.0] * 30)
 
 
 class Sender:
@@ -94,7 +97,7 @@ class Sender:
             await waiting.wait_for_window(claim.workspace_id, [claim.recipient_id])
             await sending.release([claim])
             return
-        letter = composed(claim)
+        letter = _composed(claim)
         if isinstance(letter, NotSendable):
             await self._finish(claim, letter)
             return
@@ -134,9 +137,24 @@ class Sender:
 
     async def _finish(self, claim: Claim, outcome: Outcome | NotSendable) -> None:
         await point("before_record")
-        if not await self._record((claim.workspace_id, Result(claim.message_id, claim.token, outcome))):
+        result = Result(claim.message_id, claim.token, outcome)
+        recorded = await self._record((claim.workspace_id, result))
+        if recorded is None:
+            recorded = await self._record_alone(claim.workspace_id, result)
+        if not recorded:
             log.warning("the outcome of message %s came too late to count", claim.message_id)
         await point("after_record")
+
+    async def _record_alone(self, workspace_id: UUID, result: Result) -> bool:
+        """Record one outcome that could not be recorded with others, however long the database is away: what the mail
+        server said is known only here."""
+        for pause_seconds in _PAUSES_SECONDS:
+            try:
+                return bool(await delivery.record(workspace_id, [result]))
+            except Exception:
+                log.warning("the outcome of message %s is not recorded yet", result.message_id, exc_info=True)
+            await asyncio.sleep(pause_seconds)
+        return bool(await delivery.record(workspace_id, [result]))
 
     def _open(self, account: Account, workspace_id: UUID) -> SmtpAccount | MailboxBroken:
         password = None
@@ -153,13 +171,26 @@ class Sender:
         allowed = await sending.mark(marks, lease=self._lease)
         return [mark.claim.message_id in allowed for mark in marks]
 
-    async def _record_all(self, results: Sequence[tuple[UUID, Result]]) -> list[bool]:
+    async def _record_all(self, results: Sequence[tuple[UUID, Result]]) -> list[bool | None]:
+        """Return for each whether it was recorded; None where those of its workspace could not be."""
         recorded: set[UUID] = set()
+        failed: set[UUID] = set()
         for workspace_id in {workspace for workspace, _ in results}:
-            recorded |= await delivery.record(
-                workspace_id, [r for workspace, r in results if workspace == workspace_id]
-            )
-        return [result.message_id in recorded for _, result in results]
+            together = [result for workspace, result in results if workspace == workspace_id]
+            try:
+                recorded |= await delivery.record(workspace_id, together)
+            except Exception:
+                log.warning("%s outcomes are recorded one by one", len(together), exc_info=True)
+                failed.add(workspace_id)
+        return [None if workspace in failed else result.message_id in recorded for workspace, result in results]
+
+
+def _composed(claim: Claim) -> Letter | NotSendable:
+    try:
+        return composed(claim)
+    except Exception:  # a mistake of ours: shown, and not tried again and again
+        log.exception("message %s could not be composed", claim.message_id)
+        return NotSendable("INTERNAL_ERROR", str(claim.message_id))
 
 
 def smtp_account(account: Account, password: str | None) -> SmtpAccount:
