@@ -9,11 +9,20 @@ import asyncpg
 from domain import sending
 from domain.database import fetch
 from domain.delivery import NotSendable, Result, record
+from domain.rules.actor import Actor
 from domain.rules.outcomes import Outcome
+from domain.secrets import Vault
 from domain.sending import Claim
+from tests.world import IN_AN_HOUR, World, email, make_world
 from workers.composing import composed
 
 KEY = bytes(32)
+
+
+async def make_one(workspace_id: UUID, actor: Actor, vault: Vault) -> tuple[World, UUID]:
+    """One recipient with a mail due now and another an hour after it."""
+    world = await make_world(workspace_id, actor, vault, steps=[email(), email(wait=IN_AN_HOUR)])
+    return world, world.recipient_ids[0]
 
 
 async def carry(claims: Sequence[Claim], outcome: Outcome, *, marked: bool = True) -> set[UUID]:

@@ -12,6 +12,12 @@ from tests.faults.crew import Crew
 LENGTH = int(os.environ.get("RELANCE_FAULT_RUNS", "1"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(120 * LENGTH))
+
+
 @pytest.fixture
 def crew(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Crew]:
     hired = Crew(database_url, redis_url, tmp_path)

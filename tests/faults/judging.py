@@ -1,7 +1,6 @@
 """What must hold after any fault: no mail twice, none lost without being flagged, the feed dense."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from domain import enrolment, feed, sequences
@@ -124,6 +123,3 @@ async def run_out_leases(workspace_id: UUID) -> None:
         "AND lease_until IS NOT NULL RETURNING 1) SELECT 1",
         workspace_id,
     )
-
-
-Condition = Callable[[], Awaitable[bool]]

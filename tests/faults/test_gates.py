@@ -41,7 +41,7 @@ async def test_no_message_begins_after_a_pause_stop_delete_or_opt_out_was_answer
     begun_at_the_answer: dict[UUID, set[str]] = {}
     refused = 0
     async with dawdling_server(0.02) as server:
-        await enrol_people(workspace_id, actor, vault, server, 400 * LENGTH)
+        await enrol_people(workspace_id, actor, vault, server, 250 * LENGTH)
         ids = [row["id"] for row in await fetch("SELECT id FROM recipients WHERE workspace_id = $1", workspace_id)]
         crew.start()
         crew.start()
