@@ -2,6 +2,7 @@
 needs the engine. With DATABASE_URL / REDIS_URL set, those are used instead.
 """
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -55,8 +56,6 @@ async def _administer(url: str, statement: str) -> None:
 @pytest.fixture(scope="session")
 def template_url(servers: Servers) -> Iterator[str]:
     """A migrated, empty database; each test's own database is a copy of it."""
-    import asyncio
-
     url = _with_name(servers.database_url, TEMPLATE)
 
     async def make() -> None:
@@ -78,6 +77,15 @@ async def database_url(servers: Servers, template_url: str) -> AsyncIterator[str
         yield _with_name(servers.database_url, name)
     finally:
         await _administer(servers.database_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def shared_database_url(servers: Servers, template_url: str) -> Iterator[str]:
+    """One migrated database for all tests that need only a workspace of their own, and run no worker."""
+    name = f"relance_shared_{os.getpid()}"
+    asyncio.run(_administer(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+    yield _with_name(servers.database_url, name)
+    asyncio.run(_administer(servers.database_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
 
 
 @pytest.fixture

@@ -148,7 +148,8 @@ def _conditions(f: RecipientFilter, p: Parameters) -> list[str]:
     if f.any_of is not None:
         found.append(any_of(_all(child, p) for child in f.any_of))
     if f.none_of is not None:
-        found.append(f"NOT {_all(f.none_of, p)}")
+        # A comparison with a column that is empty is neither true nor false in SQL; "not" keeps what is not true.
+        found.append(f"({_all(f.none_of, p)}) IS NOT TRUE")
     return found
 
 

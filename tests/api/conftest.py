@@ -125,7 +125,9 @@ class Socket:
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[uvicorn.Server]:
     """Run the server on a free port of loopback."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    # With its protocol named: asyncio then sends small answers at once instead of waiting for more (Nagle).
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
     running = server(settings, try_smtp=try_smtp)
     task = asyncio.create_task(running.serve(sockets=[listener]))
     try:
@@ -139,6 +141,12 @@ async def serving(settings: Settings) -> AsyncIterator[uvicorn.Server]:
         running.should_exit = True
         await asyncio.wait_for(task, 20)
         listener.close()
+
+
+@pytest.fixture
+def database_url(shared_database_url: str) -> str:
+    """No worker runs here: one database does for all, with a workspace for each test."""
+    return shared_database_url
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from tests.world import email, make_world, task
 ENROLL = "results { recipient { id } errors { code message field } } succeeded failed"
 
 
-async def _count(table: str) -> int:
-    count: int = (await fetch(f"SELECT count(*) AS n FROM {table}"))[0]["n"]
+async def _count(api: Api, table: str) -> int:
+    rows = await fetch(f"SELECT count(*) AS n FROM {table} WHERE workspace_id = $1", api.workspace_id)
+    count: int = rows[0]["n"]
     return count
 
 
@@ -97,7 +98,7 @@ async def test_101_contacts_are_refused_and_none_is_written(api: Api) -> None:
     assert error["code"] == "BATCH_TOO_LARGE"
     assert "101" in error["message"]
     assert "100" in error["message"]
-    assert await _count("contacts") == 0
+    assert await _count(api, "contacts") == 0
 
 
 async def test_a_malformed_contact_hinders_no_other_and_keeps_its_place(api: Api) -> None:
@@ -120,14 +121,14 @@ async def test_a_malformed_contact_hinders_no_other_and_keeps_its_place(api: Api
     assert told[0]["field"] == ["email"]
     assert "Europe/Atlantis" in told[2]["message"]
     assert payload["results"][1]["recipient"]["id"].startswith("rcp_")
-    assert await _count("contacts") == 1
+    assert await _count(api, "contacts") == 1
 
 
 async def test_a_dry_run_answers_and_changes_nothing(api: Api) -> None:
     world = await api.world(people=0)
     payload = await _enroll(api, seq(world.sequence_id), [{"contact": {"email": "a@people.example"}}], dryRun=True)
     assert (payload["succeeded"], payload["results"][0]["recipient"]) == (1, None)
-    assert await _count("contacts") == await _count("recipients") == 0
+    assert await _count(api, "contacts") == await _count(api, "recipients") == 0
 
 
 async def test_a_second_enrolment_names_the_open_recipient(api: Api) -> None:
@@ -202,7 +203,7 @@ async def test_a_wrong_value_of_a_sequence_is_named(api: Api, input: dict[str, A
     payload = await api.change("sequenceCreate", input, "sequence { id }")
     (error,) = payload["errors"]
     assert (payload["sequence"], error["code"], error["field"]) == (None, "INVALID", field)
-    assert await _count("sequences") == 0
+    assert await _count(api, "sequences") == 0
 
 
 async def test_an_external_id_is_taken_once(api: Api) -> None:

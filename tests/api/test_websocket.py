@@ -104,11 +104,14 @@ async def test_a_database_that_is_gone_for_a_moment_asks_the_client_to_come_agai
     outside = await asyncpg.connect(**credentials(servers.database_url))
     await outside.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     await outside.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
-    await outside.close()
-    async with api.raw_socket() as raw:
-        await raw.send(json.dumps({"type": "connection_init", "payload": {"apiKey": "rel_x_y"}}))
-        with pytest.raises(websockets.ConnectionClosed) as closed:
-            await asyncio.wait_for(raw.recv(), 10)
+    try:
+        async with api.raw_socket() as raw:
+            await raw.send(json.dumps({"type": "connection_init", "payload": {"apiKey": "rel_x_y"}}))
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await asyncio.wait_for(raw.recv(), 10)
+    finally:
+        await outside.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        await outside.close()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1013
 

@@ -135,7 +135,7 @@ async def test_filters_joined_at_random_keep_what_a_look_at_the_rows_keeps(
             return RecipientFilter(any_of=[part for part, _ in parts]), lambda r: any(keeps(r) for keeps in tests)
         return RecipientFilter(none_of=parts[0][0]), lambda r: not tests[0](r)
 
-    for _ in range(40):
+    for _ in range(150):
         given, keeps = joined(3)
         assert await kept_by(workspace_id, given) == {row.key for row in rows if keeps(row)}, given
 
@@ -225,3 +225,10 @@ async def test_the_promise_is_never_before_the_due_time(workspace_id: UUID, popu
             assert row.next_attempt_at >= row.due_at - timedelta(microseconds=1)
             assert row.status in (Status.SCHEDULED, Status.IN_PROGRESS)
     assert seen > 10
+
+
+async def test_not_keeps_the_rows_whose_column_is_empty(workspace_id: UUID, population: Population) -> None:
+    rows = await everyone(workspace_id)
+    without = RecipientFilter(none_of=RecipientFilter(mailbox_id=population.active.mailbox_id))
+    kept = await kept_by(workspace_id, without)
+    assert {row.key for row in rows if row.mailbox is None} <= kept
