@@ -56,7 +56,7 @@ run: $(STAMP)
 	@exec "$(BIN)/relance" up --data "$(DATA)" --port "$(PORT)"
 
 test: $(STAMP)
-	@"$(BIN)/pytest" -q
+	@"$(BIN)/pytest" -q -n 2 --dist loadfile
 
 check: $(STAMP)
 	"$(BIN)/ruff" format --check .
@@ -75,10 +75,10 @@ witness: $(STAMP)
 	@"$(BIN)/pytest" -q -m witness
 
 faults: $(STAMP)
-	@if [ -d tests/faults ]; then "$(BIN)/pytest" -q tests/faults; else echo "There are no fault tests yet."; fi
+	@RELANCE_FAULT_RUNS="$${RELANCE_FAULT_RUNS:-10}" "$(BIN)/pytest" -q tests/faults
 
 bench: $(STAMP)
-	@if [ -f bench/__main__.py ]; then "$(BIN)/python" -m bench; else echo "There are no benches yet."; fi
+	@"$(BIN)/python" -m bench
 
 clean:
 	rm -rf "$(VENV)" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

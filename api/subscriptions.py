@@ -16,7 +16,7 @@ from api.context import Info
 from api.ids import key_of
 from api.process import Process, process_of
 from api.types.events import RecipientEvent
-from domain import sequences
+from domain import authoring
 from domain.feed import Event
 from domain.reading.events import EventRow
 from domain.refusals import Invalid
@@ -71,7 +71,7 @@ async def chosen(
     """
     key = key_of(Prefix.SEQUENCE, sequence_id, ["sequenceId"]) if sequence_id is not None else None
     if key is not None:
-        await sequences.settings_of(workspace_id, key)
+        await authoring.settings_of(workspace_id, key)
     if recipient_ids is not None and len(recipient_ids) > RECIPIENT_IDS_LIMIT:
         raise Invalid(
             f"These are {len(recipient_ids)} recipients; at most {RECIPIENT_IDS_LIMIT} can be named. Name their "

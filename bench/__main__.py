@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Callable
 
-from bench import commit_to_client, steps
+from bench import commit_to_client, page, steps
 
 BENCHES: dict[str, Callable[[], None]] = {
     "steps": steps.main,
     "commit_to_client": commit_to_client.main,
+    "page": page.main,
 }
 
 

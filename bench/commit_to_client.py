@@ -73,7 +73,7 @@ def main() -> None:
         port = free_port()
         env = environment(url, servers.redis_url or "", RELANCE_PORT=str(port))
         with running("cli", "worker", env=env), running("cli", "api", env=env) as api, _naive_server(servers) as other:
-            wait_for(lambda: _is_ready(port), "the API is ready")
+            wait_for(lambda: ready(port), "the API is ready")
             for _ in range(ROUNDS):
                 ours.append(asyncio.run(_ours(port, api.pid, secret, people)))
                 naive.append(asyncio.run(_naive(*other)))
@@ -88,7 +88,7 @@ def main() -> None:
         [
             f"Medians of {ROUNDS} alternating rounds, each over all arrivals; “worst p99”: of the worst round.",
             "The commit lies between sending and answer. Below zero: the event was there before the answer.",
-            "naive: NOTIFY in the transaction, a SELECT for each subscriber and event, no GraphQL, a bare WebSocket server.",
+            "naive: NOTIFY in the transaction, a SELECT for each subscriber and event, bare WebSockets, no GraphQL.",
         ],
     )
 
@@ -116,7 +116,8 @@ async def _prepare(url: str) -> tuple[str, list[str]]:
     return made.secret, [to_public(Prefix.RECIPIENT, one.recipient_id) for one in answers if one.recipient_id]
 
 
-def _is_ready(port: int) -> bool:
+def ready(port: int) -> bool:
+    """Return whether the API on this port says that it is ready."""
     try:
         return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == 200
     except httpx.HTTPError:
@@ -213,3 +214,7 @@ def _said(out: Any) -> bytes:
     out.seek(0)
     found: bytes = out.read()
     return found
+
+
+if __name__ == "__main__":
+    main()

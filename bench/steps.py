@@ -235,3 +235,7 @@ async def _span_seconds(url: str) -> float:
             _WARMING_STEPS,
         )
     )
+
+
+if __name__ == "__main__":
+    main()

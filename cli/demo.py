@@ -25,7 +25,7 @@ from cli.demo_content import (
     DemoSequence,
     person,
 )
-from domain import enrolment, mailboxes, recipients, sequences, signals
+from domain import authoring, enrolment, mailboxes, recipients, sequences, signals
 from domain.database import fetch
 from domain.enrolment import Candidate, Enrolment
 from domain.mailboxes import MailboxFields
@@ -215,7 +215,7 @@ class Demo:
         if rows:
             sequence_id: UUID = rows[0]["id"]
         else:
-            sequence_id = await sequences.create(
+            sequence_id = await authoring.create(
                 self.workspace_id,
                 wanted.name,
                 wanted.steps,

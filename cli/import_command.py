@@ -17,7 +17,7 @@ from cli.reaching import opened, workspace_named
 from domain import keys
 from domain.rules.actor import ENGINE, Actor, ActorKind
 from domain.rules.ids import IdMalformed, Prefix, from_public
-from domain.sequences import settings_of
+from domain.authoring import settings_of
 from domain.settings import Settings
 
 _LINE_EVERY_SECONDS: Final = 5.0

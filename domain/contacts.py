@@ -6,6 +6,7 @@ is written. An absent field keeps what is there, null clears it, custom fields m
 Source: product.md section 3 "Enrolment".
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,6 +21,7 @@ from domain.rules.addresses import EmailInvalid, TimeZoneUnknown, address_key, c
 from domain.rules.ids import new_id
 
 _TEXT_FIELDS: Final = ("external_id", "email", "phone", "first_name", "last_name", "company", "time_zone")
+_ROUNDS: Final = 3  # matched again when someone else wrote the same contact at the same moment
 _LENGTHS: Final = {"external_id": 200, "phone": 40, "first_name": 200, "last_name": 200, "company": 200}
 
 
@@ -95,7 +97,7 @@ async def upsert(workspace_id: UUID, given: ContactFields) -> UUID:
 async def write_contacts(t: Tx, given: Sequence[ContactFields]) -> list[Matched | Refusal]:
     """Match, create or change contacts; one answer for each, in the order given. A refused one is not written.
 
-    Three statements for any number of contacts. Two of the same person in one call: the second is refused.
+    Two statements for any number of contacts. Two of the same person in one call: the second is refused.
     """
     answers: dict[int, Matched | Refusal] = {}
     wanted: dict[int, ContactFields] = {}
@@ -104,10 +106,22 @@ async def write_contacts(t: Tx, given: Sequence[ContactFields]) -> list[Matched 
             wanted[index] = cleaned(fields)
         except Refusal as refusal:
             answers[index] = refusal
+    seen: dict[UUID | str, int] = {}
+    for _ in range(_ROUNDS):
+        taken = await _write_round(t, wanted, answers, seen)
+        wanted = {index: fields for index, fields in wanted.items() if index in taken}
+        if not wanted:
+            break
+    return [answers[index] for index in range(len(given))]
+
+
+async def _write_round(
+    t: Tx, wanted: Mapping[int, ContactFields], answers: dict[int, Matched | Refusal], seen: dict[UUID | str, int]
+) -> set[int]:
+    """Answer the wanted ones; return those that lost against a contact written at the same moment."""
     known = await _find(t, list(wanted.values()))
     rows: dict[int, dict[str, Any]] = {}
-    changed: dict[int, bool] = {}
-    seen: dict[UUID | str, int] = {}
+    changed: list[dict[str, Any]] = []
     for index, fields in wanted.items():
         try:
             row, is_new, is_changed = _match(fields, known)
@@ -116,15 +130,14 @@ async def write_contacts(t: Tx, given: Sequence[ContactFields]) -> list[Matched 
             answers[index] = refusal
             continue
         rows[index] = row
-        changed[index] = is_new or is_changed
+        if is_new or is_changed:
+            changed.append(row)
         answers[index] = Matched(row, is_new)
-    taken = await _store(t, [rows[index] for index in rows if changed[index]])
-    for index, row in rows.items():
-        if row["id"] in taken:
-            answers[index] = ContactAmbiguous(
-                "Another contact got this address or external id just now. Try again to use that contact."
-            )
-    return [answers[index] for index in range(len(given))]
+    lost = await _store(t, changed)
+    taken = {index for index, row in rows.items() if row["id"] in lost}
+    for index in taken:
+        answers[index] = ContactAmbiguous("Someone else is changing this contact at this moment. Try again.")
+    return taken
 
 
 async def _find(t: Tx, wanted: Sequence[ContactFields]) -> list[asyncpg.Record]:
@@ -167,9 +180,7 @@ def _match(fields: ContactFields, known: Sequence[asyncpg.Record]) -> tuple[dict
         {key: value for key, value in custom.items() if value is not None}, option=orjson.OPT_SORT_KEYS
     ).decode()
     row["email_key"] = address_key(row["email"]) if row["email"] else None
-    row["sort_name"] = " ".join(
-        part.lower() for part in (row["last_name"], row["first_name"], row["email"] or row["external_id"]) if part
-    )
+    row["sort_name"] = _sortable(row["last_name"], row["first_name"], row["email"] or row["external_id"])
     if found is None:
         row |= {"id": new_id(), "email_bounced_at": None, "out_of_office_until": None}
         return row, True, True
@@ -182,11 +193,17 @@ def _match(fields: ContactFields, known: Sequence[asyncpg.Record]) -> tuple[dict
     return row, False, not same
 
 
+def _sortable(*parts: str | None) -> str:
+    """Return a name as lists sort it: lower case and without accents, so that Émile stands with Emil."""
+    text = unicodedata.normalize("NFKD", " ".join(part for part in parts if part))
+    return "".join(letter for letter in text if not unicodedata.combining(letter)).casefold()[:420]
+
+
 def _refuse_twin(index: int, row: Mapping[str, Any], is_new: bool, seen: dict[UUID | str, int]) -> None:
     names = [row["id"]] if not is_new else [f"{kind}:{row[kind]}" for kind in ("email_key", "external_id") if row[kind]]
     names += [f"{kind}:{row[kind]}" for kind in ("email_key", "external_id") if row[kind] and not is_new]
     for name in names:
-        if name in seen:
+        if seen.get(name, index) != index:
             raise DuplicateInBatch(seen[name])
     seen.update(dict.fromkeys(names, index))
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain import enrolment, mailboxes, sequences
+from domain import authoring, enrolment, mailboxes, sequences
+from domain.authoring import NewStep
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.plans import SequenceSettings
@@ -12,7 +13,6 @@ from domain.rules.actor import Actor
 from domain.rules.recipient import StepKind
 from domain.rules.timing import Wait, WaitUnit
 from domain.secrets import Vault
-from domain.sequences import NewStep
 
 NOW = Wait(0, WaitUnit.MINUTES)
 IN_AN_HOUR = Wait(1, WaitUnit.HOURS)
@@ -68,7 +68,7 @@ async def make_world(
 ) -> World:
     """People p0@people.example … enrolled in an active sequence of these steps."""
     mailbox_id = await make_mailbox(workspace_id, vault, port)
-    sequence_id = await sequences.create(
+    sequence_id = await authoring.create(
         workspace_id, "Outreach", steps, settings=settings or SequenceSettings(), mailbox_ids=[mailbox_id]
     )
     if activate:

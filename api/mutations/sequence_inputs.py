@@ -13,12 +13,12 @@ from strawberry import UNSET
 
 from api.types import enums as enums
 from api.types.enums import ReenrolmentPolicy, TaskKind, Weekday
+from domain.authoring import NewStep
 from domain.plans import SequenceSettings
 from domain.refusals import Invalid
 from domain.rules.addresses import TimeZoneUnknown
 from domain.rules.plan import StepKind
 from domain.rules.timing import SendingWindow, Wait, WaitInvalid, WaitUnit, WindowInvalid
-from domain.sequences import NewStep
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _KEEPS = "Left out: kept, or {} for a new sequence."

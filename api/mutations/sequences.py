@@ -13,7 +13,7 @@ from api.ids import key_of
 from api.mutations.payloads import Payload, SequencePayload, mutation
 from api.mutations.refusals import BatchTooLarge, or_refusal
 from api.mutations.sequence_inputs import SequenceSettingsInput, StepInput, settings_of, step_of
-from domain import sequences
+from domain import authoring, sequences
 from domain.plans import SequenceSettings
 from domain.rules.ids import Prefix, to_public
 
@@ -148,7 +148,7 @@ class SequenceMutations:
     @mutation("Writes a new sequence with its steps. It is a DRAFT until it is activated.")
     @or_refusal(SequenceCreatePayload)
     async def sequence_create(self, info: Info, input: SequenceCreateInput) -> SequenceCreatePayload | None:
-        key = await sequences.create(
+        key = await authoring.create(
             info.context.caller.workspace_id,
             input.name,
             [step_of(step, [f"steps.{index}"]) for index, step in enumerate(input.steps)],
@@ -164,9 +164,9 @@ class SequenceMutations:
         workspace_id, key = info.context.caller.workspace_id, _key(input.id)
         settings = None
         if input.settings is not None:
-            settings = settings_of(input.settings, await sequences.settings_of(workspace_id, key))
+            settings = settings_of(input.settings, await authoring.settings_of(workspace_id, key))
         mailbox_ids = _mailboxes(input.mailbox_ids) if input.mailbox_ids is not None else None
-        await sequences.update(workspace_id, key, name=input.name, settings=settings, mailbox_ids=mailbox_ids)
+        await authoring.update(workspace_id, key, name=input.name, settings=settings, mailbox_ids=mailbox_ids)
         return SequenceUpdatePayload(sequence_key=key)
 
     @mutation(
@@ -206,12 +206,12 @@ class SequenceMutations:
     @mutation("Deletes a draft without recipients. Everything else is archived instead.")
     @or_refusal(SequenceDeletePayload)
     async def sequence_delete(self, info: Info, input: SequenceDeleteInput) -> SequenceDeletePayload | None:
-        await sequences.delete(info.context.caller.workspace_id, _key(input.id))
+        await authoring.delete(info.context.caller.workspace_id, _key(input.id))
         return SequenceDeletePayload(deleted_id=input.id)
 
     @mutation("Adds a step at the end. Those who have completed do not reopen.")
     @or_refusal(StepAddPayload)
     async def step_add(self, info: Info, input: StepAddInput) -> StepAddPayload | None:
         key = _key(input.sequence_id, "sequenceId")
-        step = await sequences.add_step(info.context.caller.workspace_id, key, step_of(input.step, ["step"]))
+        step = await authoring.add_step(info.context.caller.workspace_id, key, step_of(input.step, ["step"]))
         return StepAddPayload(sequence_key=key, step_id=strawberry.ID(to_public(Prefix.STEP, step)))

@@ -137,6 +137,9 @@ INDEXES: dict[str, str] = {
     ),
     "recipients_by_update": "ON recipients (sequence_id, updated_at DESC, id DESC) WHERE deleted_at IS NULL",
     "recipients_by_due": "ON recipients (sequence_id, due_at, id) WHERE deleted_at IS NULL",
+    "recipients_by_due_latest": (
+        "ON recipients (sequence_id, due_at DESC NULLS LAST, id DESC) WHERE deleted_at IS NULL"
+    ),
     "recipients_by_name": "ON recipients (sequence_id, sort_name, id) WHERE deleted_at IS NULL",
     "recipients_by_contact": "ON recipients (contact_id, enrolled_at DESC, id DESC)",
     "messages_by_recipient": "ON messages (recipient_id, created_at, id)",

@@ -12,14 +12,14 @@ import pytest
 
 from cli.console import CannotGoOn
 from cli.import_command import Order, run_import
-from domain import sequences
+from domain import authoring
+from domain.authoring import NewStep
 from domain.database import database, fetch
 from domain.plans import SequenceSettings
 from domain.refusals import NotFound
 from domain.rules.contact_csv import CsvUnusable
 from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
-from domain.sequences import NewStep
 from domain.settings import Settings
 from tests.cli.running import Workspace
 
@@ -57,7 +57,7 @@ class Importing:
 
         async def make() -> str:
             async with database(self.settings.database_url, pool_size=2):
-                return str(await sequences.create(self.workspace.id, "Calls", [step], settings=SequenceSettings()))
+                return str(await authoring.create(self.workspace.id, "Calls", [step], settings=SequenceSettings()))
 
         return asyncio.run(make())
 

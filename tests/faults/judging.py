@@ -3,13 +3,13 @@
 from collections import Counter
 from uuid import UUID
 
-from domain import enrolment, feed, sequences
+from domain import authoring, enrolment, feed, sequences
+from domain.authoring import NewStep
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.plans import SequenceSettings
 from domain.rules.actor import Actor
 from domain.secrets import Vault
-from domain.sequences import NewStep
 from tests.faults.crew import DawdlingServer
 from tests.world import email, make_mailbox
 
@@ -29,7 +29,7 @@ async def enrol_people(
         await make_mailbox(workspace_id, vault, server.port, address=f"jobs{n}@sender.example")
         for n in range(mailboxes)
     ]
-    sequence_id = await sequences.create(
+    sequence_id = await authoring.create(
         workspace_id, "Faults", steps or (email(),), settings=SequenceSettings(), mailbox_ids=mailbox_ids
     )
     await sequences.activate(workspace_id, sequence_id)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from domain import enrolment, feed, recipients, sequences
+from domain import authoring, enrolment, feed, recipients, sequences
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.plans import SequenceSettings
@@ -47,10 +47,10 @@ async def people_of(workspace_id: UUID, actor: Actor, sequence_id: UUID, word: s
 async def populate(workspace_id: UUID, actor: Actor, vault: Vault, each: int = 2) -> Population:
     active, _ = await make_standing(workspace_id, actor, vault, each)
     steps = [email(wait=IN_AN_HOUR), task(wait=IN_AN_HOUR), email(wait=IN_AN_HOUR)]
-    paused_id = await sequences.create(
+    paused_id = await authoring.create(
         workspace_id, "Paused one", steps, settings=SequenceSettings(), mailbox_ids=[active.mailbox_id]
     )
-    draft_id = await sequences.create(workspace_id, "Draft one", steps, settings=SequenceSettings())
+    draft_id = await authoring.create(workspace_id, "Draft one", steps, settings=SequenceSettings())
     behind = await people_of(workspace_id, actor, paused_id, "behind", 3)
     await people_of(workspace_id, actor, draft_id, "draft", 2)
     await sequences.activate(workspace_id, paused_id)
@@ -80,7 +80,7 @@ async def every_reason_to_wait(workspace_id: UUID, actor: Actor, vault: Vault) -
     )
     for number, (word, seconds) in enumerate(turns.items()):
         mailbox_id = await make_mailbox(workspace_id, vault, address=f"m{number}@sender.example")
-        sequence_id = await sequences.create(
+        sequence_id = await authoring.create(
             workspace_id,
             f"Waiting {word}",
             [email(), email()],

@@ -111,6 +111,7 @@ CONSTRAINTS = [
     'CREATE INDEX recipients_by_status_change ON recipients (sequence_id, status_changed_at DESC, id DESC) WHERE deleted_at IS NULL',
     'CREATE INDEX recipients_by_update ON recipients (sequence_id, updated_at DESC, id DESC) WHERE deleted_at IS NULL',
     'CREATE INDEX recipients_by_due ON recipients (sequence_id, due_at, id) WHERE deleted_at IS NULL',
+    'CREATE INDEX recipients_by_due_latest ON recipients (sequence_id, due_at DESC NULLS LAST, id DESC) WHERE deleted_at IS NULL',
     'CREATE INDEX recipients_by_name ON recipients (sequence_id, sort_name, id) WHERE deleted_at IS NULL',
     'CREATE INDEX recipients_by_contact ON recipients (contact_id, enrolled_at DESC, id DESC)',
     'CREATE INDEX messages_by_recipient ON messages (recipient_id, created_at, id)',
