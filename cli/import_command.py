@@ -15,9 +15,9 @@ from cli.console import CannotGoOn, run, say, say_aside, say_json
 from cli.contact_import import Account, Import, import_contacts
 from cli.reaching import opened, workspace_named
 from domain import keys
+from domain.authoring import settings_of
 from domain.rules.actor import ENGINE, Actor, ActorKind
 from domain.rules.ids import IdMalformed, Prefix, from_public
-from domain.authoring import settings_of
 from domain.settings import Settings
 
 _LINE_EVERY_SECONDS: Final = 5.0
