@@ -52,7 +52,7 @@ def _camel(name: str) -> str:
 def write_log(level: str) -> None:
     """Let this process log to its standard error, one line an event."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("arq").setLevel(max(level, logging.WARNING))  # it tells of every tick, each second
+    logging.getLogger("arq").setLevel(logging.WARNING)  # it tells of every tick, each second
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

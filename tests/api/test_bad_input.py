@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -36,7 +37,7 @@ async def _enroll(api: Api, sequence: str, contacts: list[dict[str, Any]], **mor
     ],
 )
 @pytest.mark.parametrize(
-    ("id", "code"), [("nonsense", "INVALID"), (rcp(new_id()), "NOT_FOUND"), (seq(new_id()), "NOT_FOUND")]
+    ("id", "code"), [("nonsense", "INVALID"), (rcp(UUID(int=7)), "NOT_FOUND"), (seq(UUID(int=7)), "NOT_FOUND")]
 )
 async def test_an_unknown_id_is_told_by_every_action(
     api: Api, mutation: str, extra: dict[str, Any], id: str, code: str
