@@ -83,6 +83,8 @@ async def workspace_named(words: str | None) -> "UUID":
         found_id: UUID = found[0]["id"]
         return found_id
     there = ", ".join(f"{row['name']} ({row['id']})" for row in rows[:10])
+    if len(rows) > 10:
+        there += f" and {len(rows) - 10} more"
     if not rows:
         raise CannotGoOn("There is no workspace yet. Make one with: relance keys create --workspace NAME")
     if not found:
