@@ -54,15 +54,18 @@ async def apply(workspace_id: UUID, fact: Fact) -> set[UUID]:
         if named is None:
             raise NotFound("recipient", field=["id"])
         await _bind_person(t, fact, named)
+        told = await _placed(t, fact, named) if fact.signal is Signal.DELIVERY_FAILED else fact
+        if told is None:
+            return set()
         changed: set[UUID] = set()
-        waiting = await _concerned(t, fact, named)
+        waiting = await _concerned(t, told, named)
         while waiting:
             rows = await read(t, waiting)
             plans = await load_plans(t, [row.sequence_id for row in rows.values()])
             stops = await _stopping_on_reply(t, list(plans))
             changes = []
             for before in rows.values():
-                change = _decide(t, fact, before, plans[before.sequence_id], before.sequence_id in stops)
+                change = _decide(t, told, before, plans[before.sequence_id], before.sequence_id in stops)
                 if change is not None:
                     changes.append(change)
             written = await write(t, changes)
@@ -101,6 +104,33 @@ async def _bind_person(t: Tx, fact: Fact, named: Recipient) -> None:
             named.contact_id,
             t.now,
         )
+
+
+async def _placed(t: Tx, fact: Fact, named: Recipient) -> Fact | None:
+    """Return the report of a failed delivery with the step and run of the message it is about.
+
+    None: it is only recorded, because it is not about the latest message, or because the person has a newer run
+    through this sequence, which a reopened one must not stand beside.
+    """
+    latest = await t.fetchrow(
+        "SELECT id, step_id, step_run FROM messages WHERE workspace_id = $1 AND recipient_id = $2 "
+        "AND direction = 'OUTGOING' AND marked_at IS NOT NULL ORDER BY marked_at DESC, id DESC LIMIT 1",
+        t.workspace_id,
+        named.id,
+    )
+    if latest is not None and fact.message_id not in (None, latest["id"]):
+        return None
+    if named.ended and await t.fetchval(
+        "SELECT EXISTS (SELECT FROM recipients WHERE workspace_id = $1 AND sequence_id = $2 AND contact_id = $3 "
+        "AND end_reason IS NULL AND deleted_at IS NULL)",
+        t.workspace_id,
+        named.sequence_id,
+        named.contact_id,
+    ):
+        return None
+    if latest is None:
+        return fact
+    return replace(fact, message_id=latest["id"], step_id=latest["step_id"], step_run=latest["step_run"])
 
 
 async def _concerned(t: Tx, fact: Fact, named: Recipient) -> list[UUID]:
