@@ -13,23 +13,19 @@ from pathlib import Path
 import pytest
 
 from domain.rules.smtp_replies import Outcome, Refused, Sent, Unknown
+from tests.witness.programs import smtp_sink
 from tests.workers.smtp_servers import account, hand_over
 from workers.smtp_pool import SmtpPool
 
-SINK = shutil.which("smtp-sink", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-pytestmark = [
-    pytest.mark.witness,
-    pytest.mark.skipif(SINK is None, reason="smtp-sink is not installed; it comes with Debian's postfix"),
-]
+pytestmark = pytest.mark.witness
 
 
 @contextlib.asynccontextmanager
 async def sink(folder: Path, *options: str) -> AsyncIterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    assert SINK is not None
     identity = ["-u", "nobody"] if os.geteuid() == 0 else []
-    command = [SINK, *identity, *options, "-d", f"{folder}/mail.", f"127.0.0.1:{port}", "100"]
+    command = [smtp_sink(), *identity, *options, "-d", f"{folder}/mail.", f"127.0.0.1:{port}", "100"]
     child = await asyncio.create_subprocess_exec(*command, cwd=folder)
     try:
         for _ in range(100):
