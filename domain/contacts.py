@@ -22,7 +22,18 @@ from domain.rules.ids import new_id
 
 _TEXT_FIELDS: Final = ("external_id", "email", "phone", "first_name", "last_name", "company", "time_zone")
 _ROUNDS: Final = 3  # matched again when someone else wrote the same contact at the same moment
-_LENGTHS: Final = {"external_id": 200, "phone": 40, "first_name": 200, "last_name": 200, "company": 200}
+_LENGTHS: Final = {
+    "external_id": 200,
+    "email": 320,
+    "phone": 40,
+    "first_name": 200,
+    "last_name": 200,
+    "company": 200,
+    "time_zone": 64,
+}
+_CUSTOM_FIELDS_AT_MOST: Final = 100
+_CUSTOM_NAME_LENGTH: Final = 100
+_CUSTOM_BYTES: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +62,9 @@ def cleaned(given: ContactFields) -> ContactFields:
     values: dict[str, str | None] = {}
     for name, value in given.values.items():
         text = value.strip() if value else None
-        if text is not None and any(ord(letter) < 32 for letter in text):
+        if text is not None and any(ord(letter) < 32 or "\ud800" <= letter <= "\udfff" for letter in text):
             raise Invalid(f"{_words(name)} must be one line of text.", field=[_camel(name)])
-        if text is not None and len(text) > _LENGTHS.get(name, 320):
+        if text is not None and len(text) > _LENGTHS[name]:
             raise Invalid(f"{_words(name)} is longer than {_LENGTHS[name]} characters.", field=[_camel(name)])
         values[name] = text or None
     try:
@@ -65,7 +76,34 @@ def cleaned(given: ContactFields) -> ContactFields:
         raise Invalid(str(problem), field=["email"]) from None
     except TimeZoneUnknown as problem:
         raise Invalid(str(problem), field=["timeZone"]) from None
+    if given.custom:
+        _check_custom(given.custom)
     return ContactFields(given.contact_id, values, given.custom)
+
+
+def _check_custom(custom: Mapping[str, Any]) -> None:
+    for name in custom:
+        if not 1 <= len(name) <= _CUSTOM_NAME_LENGTH:
+            raise Invalid(
+                f"The name of a custom field has 1 to {_CUSTOM_NAME_LENGTH} characters.", field=["customFields"]
+            )
+    try:
+        written = orjson.dumps(dict(custom))
+    except TypeError:
+        raise Invalid("A custom field holds a value that JSON cannot keep.", field=["customFields"]) from None
+    if b"\\u0000" in written.replace(b"\\\\", b""):
+        raise Invalid("A custom field holds a NUL character. Remove it.", field=["customFields"])
+    _check_custom_size(custom, written)
+
+
+def _check_custom_size(custom: Mapping[str, Any], written: bytes) -> None:
+    if len(custom) > _CUSTOM_FIELDS_AT_MOST:
+        raise Invalid(f"A contact has at most {_CUSTOM_FIELDS_AT_MOST} custom fields.", field=["customFields"])
+    if len(written) > _CUSTOM_BYTES:
+        raise Invalid(
+            f"The custom fields of a contact are larger than {_CUSTOM_BYTES // 1000} kB together. Shorten them.",
+            field=["customFields"],
+        )
 
 
 def _words(name: str) -> str:
@@ -175,10 +213,12 @@ def _match(fields: ContactFields, known: Sequence[asyncpg.Record]) -> tuple[dict
         raise Invalid("Give an email address, an external id or the id of a contact.", field=["email"])
     before: dict[str, Any] = dict(found) if found else dict.fromkeys(_TEXT_FIELDS) | {"custom_fields": "{}"}
     row = before | dict(fields.values)
-    custom = orjson.loads(before["custom_fields"]) | dict(fields.custom or {})
-    row["custom_fields"] = orjson.dumps(
-        {key: value for key, value in custom.items() if value is not None}, option=orjson.OPT_SORT_KEYS
-    ).decode()
+    merged = orjson.loads(before["custom_fields"]) | dict(fields.custom or {})
+    custom = {key: value for key, value in merged.items() if value is not None}
+    written = orjson.dumps(custom, option=orjson.OPT_SORT_KEYS)
+    if fields.custom:
+        _check_custom_size(custom, written)
+    row["custom_fields"] = written.decode()
     row["email_key"] = address_key(row["email"]) if row["email"] else None
     row["sort_name"] = _sortable(row["last_name"], row["first_name"], row["email"] or row["external_id"])
     if found is None:
