@@ -149,7 +149,7 @@ async def _tick(url: str, wake: Callable[[], None], stop: asyncio.Event) -> None
         pool: ArqRedis | None = None
         try:
             # Both ends: arq enqueues its cron jobs through the pool, whose own default is pickle.
-            pool = await create_pool(_redis_settings(url), job_serializer=orjson.dumps, job_deserializer=orjson.loads)
+            pool = await create_pool(_redis_settings(url), job_serializer=_to_json, job_deserializer=orjson.loads)
             await _run_arq(_arq_worker(pool, tick), stop)
         except (RedisError, OSError) as problem:
             log.warning("arq stopped (%s) and is started again", type(problem).__name__)
@@ -185,6 +185,11 @@ def _redis_settings(url: str) -> RedisSettings:
     return found
 
 
+def _to_json(job: dict[str, Any]) -> bytes:
+    """Return a job or its end as JSON. arq stores the exception of an expired job, too: as its words."""
+    return orjson.dumps(job, default=str)
+
+
 def _arq_worker(pool: ArqRedis, tick: WorkerCoroutine) -> Worker:
     return Worker(
         functions=[],
@@ -200,6 +205,6 @@ def _arq_worker(pool: ArqRedis, tick: WorkerCoroutine) -> Worker:
         keep_result=0,
         log_results=False,
         health_check_interval=10,
-        job_serializer=orjson.dumps,
+        job_serializer=_to_json,
         job_deserializer=orjson.loads,
     )
