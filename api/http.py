@@ -19,7 +19,7 @@ from api.auth import secret_of_header
 from api.documents import is_storable, prepare
 from api.errors import BAD_REQUEST, BAD_USER_INPUT, VALIDATION_FAILED, RequestRefused, formatted, new_request_id
 from api.process import Process
-from api.server_pages import graphiql_page
+from api.server_pages import graphiql_page, names_loopback
 
 BODY_LIMIT_BYTES: Final = 256 * 1024
 _JSON: Final = "application/json"
@@ -44,7 +44,8 @@ class GraphQLOverHttp:
     async def answer(self, request: Request) -> Response:
         """Answer one request, whatever it is; never raises."""
         if self._wants_page(request):
-            return HTMLResponse(graphiql_page(self._process.settings.demo_key))
+            key = self._process.settings.demo_key if names_loopback(request.headers.get("host", "")) else None
+            return HTMLResponse(graphiql_page(key), headers={"cache-control": "no-store"})
         request_id = new_request_id()
         media_type = _answered_in(request.headers.get("accept", ""))
         try:

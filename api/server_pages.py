@@ -5,6 +5,7 @@ Source: stack.md section 3; issue "Two commands on a bare machine".
 
 import html
 import json
+import re
 import time
 from typing import Final
 
@@ -17,6 +18,8 @@ from api.process import Process
 from domain.readiness import reason_against_database
 
 _POLL_OVERDUE_SECONDS: Final = 15.0
+
+_LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.ASCII | re.IGNORECASE)
 
 _FRONT = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Relance</title>
@@ -45,6 +48,14 @@ def front_page(base: str, *, graphiql: bool) -> str:
         for name, url, words in rows
     )
     return _FRONT.format(rows="".join(cells))
+
+
+def names_loopback(host: str) -> bool:
+    """Return whether a Host header names this machine itself.
+
+    A page from elsewhere whose name was made to point to 127.0.0.1 (DNS rebinding) still says its own name here.
+    """
+    return _LOOPBACK.fullmatch(host) is not None
 
 
 def graphiql_page(demo_key: str | None) -> str:

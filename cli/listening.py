@@ -1,6 +1,7 @@
 """Where the API listens: whether it can, how it is called from this machine, and what it says about itself."""
 
 import asyncio
+import ipaddress
 import socket
 from dataclasses import dataclass
 from typing import Final
@@ -31,6 +32,14 @@ class Place:
     def address(self) -> str:
         """Return host:port as it is called from this machine."""
         return f"[{self._near}]:{self.port}" if ":" in self._near else f"{self._near}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Return whether only this machine can call here."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower() == "localhost"
 
     @property
     def _near(self) -> str:

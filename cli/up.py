@@ -141,7 +141,9 @@ class _Up:
 
         key = await first_key(directory, "Demo" if self._wanted.demo else "Main")
         self._progress("starting API and worker")
-        shown = {"RELANCE_GRAPHIQL": "on", "RELANCE_DEMO_KEY": key.secret, "RELANCE_LOG_LEVEL": _log_level()}
+        shown = {"RELANCE_GRAPHIQL": "on", "RELANCE_LOG_LEVEL": _log_level()}
+        if self._fills_in_key:
+            shown["RELANCE_DEMO_KEY"] = key.secret
         await asyncio.gather(
             api.begin({**shown, **_own("RELANCE_GRAPHIQL"), **environment}),
             worker.begin({"RELANCE_LOG_LEVEL": _log_level(), **environment}),
@@ -182,11 +184,17 @@ class _Up:
     async def _stop_children(self) -> None:
         await asyncio.shield(asyncio.gather(*(child.stop() for child in self._children)))
 
+    @property
+    def _fills_in_key(self) -> bool:
+        """Return whether GraphiQL carries the key: it opens everything, so only for a demo nobody else can reach."""
+        return self._wanted.demo and self._place.is_loopback
+
     def _progress(self, words: str) -> None:
         say(f"  {monotonic() - self._began_at:4.1f} s  {words}")
 
     def _welcome(self, connection: dict[str, str], directory: Path) -> None:
-        base = connection["graphql"].removesuffix("/graphql")
+        headers = f'set its headers to {{"Authorization": "Bearer {connection["apiKey"]}"}}'
+        tip = "the key is filled in" if self._fills_in_key else headers
         query = "{ recipients(first: 5) { nodes { status statusMessage contact { email } } } }"
         say(
             f"""
@@ -201,7 +209,7 @@ Three things to try:
   1. Ask where people are:
      curl -s {connection["graphql"]} -H 'Authorization: Bearer {connection["apiKey"]}' \\
        -H 'Content-Type: application/json' -d '{{"query": "{query}"}}'
-  2. Look around in GraphiQL; the key is filled in:  {base}/graphql
+  2. Look around in GraphiQL; {tip}:  {connection["graphql"]}
   3. Read the mails as they go out:  {connection["mail"]}
 
 Stop with Ctrl-C."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import httpx
+import pytest
 
 from api.app import create_app
 from api.schema import sdl
@@ -25,6 +26,23 @@ async def test_graphiql_comes_with_the_demo_key_and_cannot_be_broken_out_of(api:
     assert "rel_demo\\u003c/script>_key" in page
     assert "rel_demo</script>" not in page
     assert "wsConnectionParams" in page
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "LOCALHOST:8000", "[::1]:8000", "127.0.0.5"])
+async def test_the_demo_key_is_filled_in_where_the_page_is_called_by_a_name_of_this_machine(
+    api: Api, host: str
+) -> None:
+    page = await api.http.get("/graphql", headers={"accept": "text/html", "host": host})
+    assert "rel_demo" in page.text
+    assert page.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.test:8000", "localhost.evil.test", "127.0.0.1.evil.test", "192.168.1.7:8000", "::1", "a@localhost"]
+)
+async def test_the_demo_key_is_not_given_to_a_page_called_by_any_other_name(api: Api, host: str) -> None:
+    page = await api.http.get("/graphql", headers={"accept": "text/html", "host": host})
+    assert (page.status_code, "GraphiQL" in page.text, "rel_demo" in page.text) == (200, True, False)
 
 
 async def test_no_page_is_served_where_graphiql_is_off(settings: Settings) -> None:

@@ -93,6 +93,15 @@ def test_a_dead_worker_is_started_again(running: Up) -> None:
     running.wait_until(another, "another worker ran")
 
 
+def test_a_demo_that_listens_to_the_network_fills_in_no_key(tmp_path: Path) -> None:
+    up = Up(tmp_path / "data", "--host", "0.0.0.0").begin()
+    try:
+        code, page = get(up.connection["graphql"], {"Accept": "text/html"})
+        assert (code, up.connection["apiKey"] in page, "filled in" in up.words) == (200, False, False)
+    finally:
+        assert up.stop() == 0
+
+
 def test_ctrl_c_ends_everything_and_the_next_start_finds_all_again(tmp_path: Path) -> None:
     first = Up(tmp_path / "data").begin()
     first.wait_until(lambda: set(first.statuses()) == ALL_TEN, "all ten statuses")
@@ -121,6 +130,8 @@ def test_kill_9_leaves_no_orphan_and_loses_nothing_and_two_run_side_by_side(tmp_
     mutation = 'mutation { contactUpsert(input: {email: "kept@a.test"}) { contact { id } } }'
     contact_id = up.ask(mutation)["contactUpsert"]["contact"]["id"]
     assert up.statuses() == {}
+    page = get(up.connection["graphql"], {"Accept": "text/html"})[1]
+    assert ("GraphiQL" in page, up.connection["apiKey"] in page, "filled in" in up.words) == (True, False, False)
     children = up.descendants()
     assert up.stop(signal.SIGKILL) == -signal.SIGKILL
     assert still_running(children, 15) == set()
