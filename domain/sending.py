@@ -169,15 +169,16 @@ _LOAD = """
             FROM messages p
             WHERE t.send_as_reply AND p.workspace_id = x.workspace_id AND p.recipient_id = x.recipient_id
                 AND p.direction = 'OUTGOING' AND p.state = 'SENT')::text AS thread
+    -- Joined by their keys alone: the composite foreign keys hold them to one workspace, and a planner that may
+    -- choose joins whole workspaces while it knows nothing of the tables yet.
     FROM messages x
-    JOIN recipients r ON r.id = x.recipient_id AND r.workspace_id = x.workspace_id
-    JOIN workspaces w ON w.id = x.workspace_id
-    JOIN sequences q ON q.id = x.sequence_id AND q.workspace_id = x.workspace_id
-    JOIN contacts c ON c.id = x.contact_id AND c.workspace_id = x.workspace_id
-    JOIN mailboxes m ON m.id = x.mailbox_id AND m.workspace_id = x.workspace_id
-    JOIN steps t ON t.id = x.step_id AND t.workspace_id = x.workspace_id
+    JOIN recipients r ON r.id = x.recipient_id
+    JOIN workspaces w ON w.id = r.workspace_id
+    JOIN sequences q ON q.id = r.sequence_id
+    JOIN contacts c ON c.id = r.contact_id
+    JOIN mailboxes m ON m.id = x.mailbox_id
+    JOIN steps t ON t.id = x.step_id
     LEFT JOIN recipient_steps o ON o.recipient_id = x.recipient_id AND o.step_id = x.step_id
-        AND o.workspace_id = x.workspace_id
     WHERE x.id = ANY($1::uuid[]) AND x.state = 'CLAIMED'
     ORDER BY x.id
 """

@@ -148,6 +148,8 @@ async def settle_batch(workspace_id: UUID, sequence_id: UUID) -> int:
         plan = await load_plan(t, sequence_id)
         rows = await read(t, ids)
         changes = [_settled(before, plan, row, t.now) for before in rows.values()]
+        # Only what changes by it is written: a row that is as it should be ends the settling, it never prolongs it.
+        changes = [change for change in changes if change.after != change.before]
         await write(t, changes)
         return len(changes)
 

@@ -35,7 +35,6 @@ class Fact:
     actor: Actor
     message_id: UUID | None = None  # the message it is about, or that brought it
     step_id: UUID | None = None
-    step_run: int | None = None
     code: str = "MAILBOX_FULL"  # why a delivery failed: a step error code
     detail: str | None = None
 
@@ -113,7 +112,7 @@ async def _placed(t: Tx, fact: Fact, named: Recipient) -> Fact | None:
     through this sequence, which a reopened one must not stand beside.
     """
     latest = await t.fetchrow(
-        "SELECT id, step_id, step_run FROM messages WHERE workspace_id = $1 AND recipient_id = $2 "
+        "SELECT id, step_id FROM messages WHERE workspace_id = $1 AND recipient_id = $2 "
         "AND direction = 'OUTGOING' AND marked_at IS NOT NULL ORDER BY marked_at DESC, id DESC LIMIT 1",
         t.workspace_id,
         named.id,
@@ -130,7 +129,7 @@ async def _placed(t: Tx, fact: Fact, named: Recipient) -> Fact | None:
         return None
     if latest is None:
         return fact
-    return replace(fact, message_id=latest["id"], step_id=latest["step_id"], step_run=latest["step_run"])
+    return replace(fact, message_id=latest["id"], step_id=latest["step_id"])
 
 
 async def _concerned(t: Tx, fact: Fact, named: Recipient) -> list[UUID]:
@@ -176,7 +175,7 @@ def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bo
             return None
         error = NewError(id=new_id(), code=fact.code, detail=fact.detail, message_id=fact.message_id)
         after, kind = (
-            rules.fail(before, plan, error.id, t.now, step_id=fact.step_id, step_run=fact.step_run),
+            rules.fail(before, plan, error.id, t.now, step_id=fact.step_id),
             EventType.STEP_FAILED,
         )
     elif effect is Effect.CARRY_OUT:

@@ -169,6 +169,7 @@ async def write(t: Tx, changes: Sequence[Change]) -> set[UUID]:
     kept = [change for change in ordered if change.before.id in written]
     await _note_done(t, [change for change in kept if change.done])
     await _open_errors(t, [change for change in kept if change.opens])
+    await _reopen_steps(t, [change for change in kept if _goes_back(change)])
     await _close_errors(t, [change for change in kept if _error_closes(change)])
     await _put_pending(t, [change for change in kept if change.puts])
     await _close_pending(t, [change for change in kept if _pending_closes(change)])
@@ -240,6 +241,25 @@ async def _open_errors(t: Tx, changes: Sequence[Change]) -> None:
             [error.message_id for _, error in opened],
             [error.code for _, error in opened],
             [error.detail for _, error in opened],
+        )
+
+
+def _goes_back(change: Change) -> bool:
+    """A failed delivery takes the recipient back to a step that counted as done."""
+    return change.opens is not None and change.after.current_step_id != change.before.current_step_id
+
+
+async def _reopen_steps(t: Tx, changes: Sequence[Change]) -> None:
+    if changes:
+        await t.execute(
+            """
+            UPDATE recipient_steps s SET outcome = NULL, done_at = NULL, message_id = NULL
+            FROM unnest($2::uuid[], $3::uuid[]) AS u (recipient_id, step_id)
+            WHERE s.workspace_id = $1 AND s.recipient_id = u.recipient_id AND s.step_id = u.step_id
+            """,
+            t.workspace_id,
+            [change.before.id for change in changes],
+            [change.after.current_step_id for change in changes],
         )
 
 

@@ -46,7 +46,9 @@ class Recipient:
     scheduled_for: datetime | None = None  # the time chosen for a pending email; it is then not pending
     begun: bool = False
     current_step_id: UUID | None = None
-    step_run: int = 1  # rises when the same step is tried again as a new message
+    # Rises when a step is tried again as a new message, and never falls: whatever step the recipient goes back to,
+    # its next message is a new one.
+    step_run: int = 1
     start_at: datetime | None = None  # no wait begins before
     anchor_at: datetime | None = None
     wait_ends_at: datetime | None = None
@@ -132,6 +134,7 @@ def _run_clock(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     anchor_at = recipient.anchor_at
     wait_ends_at = recipient.wait_ends_at
     if recipient.wait_left is not None:
+        anchor_at = anchor_at or now  # a wait that goes on has begun
         wait_ends_at = now + recipient.wait_left
     elif wait_ends_at is None:
         anchor_at = anchor_at or max(now, recipient.start_at or now)
@@ -212,7 +215,6 @@ def leave_step(recipient: Recipient, plan: Plan, at: datetime, now: datetime) ->
     moved = replace(
         moved,
         current_step_id=following.id,
-        step_run=1,
         anchor_at=anchor_at,
         wait_ends_at=after_wait(anchor_at, following.wait, zone_of(recipient, plan)),
         wait_left=None,
@@ -221,16 +223,10 @@ def leave_step(recipient: Recipient, plan: Plan, at: datetime, now: datetime) ->
 
 
 def fail(
-    recipient: Recipient,
-    plan: Plan,
-    error_id: UUID,
-    now: datetime,
-    *,
-    step_id: UUID | None = None,
-    step_run: int | None = None,
+    recipient: Recipient, plan: Plan, error_id: UUID, now: datetime, *, step_id: UUID | None = None
 ) -> Recipient:
-    """Open an error at the current step, or go back to the step and run that failed: a delivery report speaks of a
-    message whose step was left already, or whose recipient had completed."""
+    """Open an error at the current step, or go back to the step that failed: a delivery report speaks of a message
+    whose step was left already, or whose recipient had completed."""
     failed = replace(
         recipient,
         error_id=error_id,
@@ -239,7 +235,6 @@ def fail(
         end_reason=None,
         ended_at=None,
         current_step_id=step_id or recipient.current_step_id,
-        step_run=step_run or recipient.step_run,
         wait_ends_at=None,
         wait_left=None,
         retry_at=None,

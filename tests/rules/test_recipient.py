@@ -136,18 +136,25 @@ def test_a_failure_that_arrives_while_paused_shows_after_the_resume() -> None:
     assert rules.resume(late, EMAILS, NOW + DAY).status is Status.ERROR
 
 
-def test_a_delivery_that_failed_later_goes_back_to_its_step_and_run() -> None:
+def test_a_delivery_that_failed_later_goes_back_to_its_step_and_no_run_comes_twice() -> None:
     waiting = rules.leave_step(replace(enrolled(EMAILS), step_run=2), EMAILS, NOW + DAY, NOW + DAY)
-    assert (waiting.current_step_id, waiting.step_run) == (SECOND, 1)
-    back = rules.fail(waiting, EMAILS, ERROR, NOW + DAY + HOUR, step_id=FIRST, step_run=2)
+    assert (waiting.current_step_id, waiting.step_run) == (SECOND, 2)
+    back = rules.fail(waiting, EMAILS, ERROR, NOW + DAY + HOUR, step_id=FIRST)
     assert (back.status, back.current_step_id) == (Status.ERROR, FIRST)
     again = rules.try_again(back, EMAILS, NOW + 2 * DAY)
     assert (again.current_step_id, again.step_run) == (FIRST, 3)
+    forth = rules.leave_step(again, EMAILS, NOW + 2 * DAY, NOW + 2 * DAY)
+    assert (forth.current_step_id, forth.step_run) == (SECOND, 3)
+
+
+def test_a_wait_that_goes_on_has_begun_whatever_brought_it() -> None:
+    back = rules.fail(rules.end(enrolled(EMAILS), EMAILS, EndReason.COMPLETED, NOW), EMAILS, ERROR, NOW, step_id=THIRD)
+    assert rules.try_again(back, EMAILS, NOW + HOUR).anchor_at is not None
 
 
 def test_a_delivery_that_failed_opens_a_completed_recipient_again() -> None:
     done = rules.end(enrolled(EMAILS, begun=True), EMAILS, EndReason.COMPLETED, NOW)
-    back = rules.fail(done, EMAILS, ERROR, NOW + HOUR, step_id=THIRD, step_run=1)
+    back = rules.fail(done, EMAILS, ERROR, NOW + HOUR, step_id=THIRD)
     assert (back.status, back.ended_at, back.current_step_id) == (Status.ERROR, None, THIRD)
     assert rules.leave_step(back, EMAILS, NOW + DAY, NOW + DAY).status is Status.COMPLETED
 
