@@ -170,24 +170,28 @@ async def _set_state(workspace_id: UUID, mailbox_id: UUID, state: str, code: str
     return await tx(workspace_id, work)
 
 
+# Once for a mailbox, once for none: no index answers IS NOT DISTINCT FROM, nor a clock met only in the join.
+_DUE_OF: Final = """
+    SELECT r.id, r.workspace_id, r.version FROM recipients r
+    JOIN sequences s ON s.id = r.sequence_id JOIN workspaces w ON w.id = r.workspace_id
+    WHERE r.mailbox_id {mailbox} AND r.due_kind = 'AUTOMATED_EMAIL' AND s.status = 'ACTIVE'
+        AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
+        AND r.due_at <= now() + make_interval(secs => (SELECT max(clock_offset_seconds) FROM workspaces))
+        AND NOT EXISTS (SELECT FROM messages x WHERE x.recipient_id = r.id AND x.state = 'HANDING_OVER')
+    ORDER BY r.due_at LIMIT $1
+"""
+
+
 async def fail_due_without_mailbox(limit: int = 500) -> int:
     """Turn due emails that have no usable mailbox into errors, up to `limit` over all workspaces; return how many."""
     due = await fetch(
-        """
-        SELECT r.id, r.workspace_id, r.version, coalesce(m.state_code, CASE WHEN m.id IS NULL THEN 'NO_MAILBOX'
-            ELSE 'MAILBOX_DISCONNECTED' END) AS code, m.state_message
-        FROM (SELECT id, state, state_code, state_message, workspace_id FROM mailboxes WHERE state = 'DISCONNECTED'
-            UNION ALL SELECT NULL, NULL, NULL, NULL, NULL) m
-        CROSS JOIN LATERAL (
-            SELECT r.id, r.workspace_id, r.version FROM recipients r
-            JOIN sequences s ON s.id = r.sequence_id JOIN workspaces w ON w.id = r.workspace_id
-            WHERE r.mailbox_id IS NOT DISTINCT FROM m.id AND (r.mailbox_id = m.id OR m.id IS NULL)
-                AND r.due_kind = 'AUTOMATED_EMAIL' AND s.status = 'ACTIVE'
-                AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
-                AND NOT EXISTS (SELECT FROM messages x WHERE x.recipient_id = r.id AND x.state = 'HANDING_OVER')
-            ORDER BY r.due_at LIMIT $1
-        ) r
-        WHERE m.id IS NULL OR m.workspace_id = r.workspace_id LIMIT $1
+        f"""
+        SELECT r.*, coalesce(m.state_code, 'MAILBOX_DISCONNECTED') AS code, m.state_message
+        FROM mailboxes m
+        CROSS JOIN LATERAL ({_DUE_OF.format(mailbox="= m.id AND r.workspace_id = m.workspace_id")}) r
+        WHERE m.state = 'DISCONNECTED'
+        UNION ALL
+        SELECT r.*, 'NO_MAILBOX', NULL FROM ({_DUE_OF.format(mailbox="IS NULL")}) r LIMIT $1
         """,
         limit,
     )
