@@ -16,6 +16,7 @@ from domain.plans import SequenceSettings, load_plans
 from domain.refusals import NotFound
 from domain.rules import recipient as rules
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.addresses import address_key
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.rules.lifecycle import Effect, Signal, effect_of
@@ -91,18 +92,31 @@ async def end_if_suppressed(workspace_id: UUID, recipient_id: UUID) -> None:
 
 
 async def _bind_person(t: Tx, fact: Fact, named: Recipient) -> None:
+    """Bind the person and the address that was written to, which need not be the contact's present one."""
     if fact.signal in _OPTS_OUT:
-        key = await t.fetchval(
+        key = await _written_to(t, fact) or await t.fetchval(
             "SELECT email_key FROM contacts WHERE workspace_id = $1 AND id = $2", t.workspace_id, named.contact_id
         )
         await suppress(t, named.contact_id, key, _OPTS_OUT[fact.signal], named.id, fact.message_id)
     elif fact.signal is Signal.HARD_BOUNCE:
         await t.execute(
-            "UPDATE contacts SET email_bounced_at = $3 WHERE workspace_id = $1 AND id = $2",
+            "UPDATE contacts SET email_bounced_at = $3 "
+            "WHERE workspace_id = $1 AND id = $2 AND ($4::text IS NULL OR email_key = $4)",
             t.workspace_id,
             named.contact_id,
             t.now,
+            await _written_to(t, fact),
         )
+
+
+async def _written_to(t: Tx, fact: Fact) -> str | None:
+    """Return the key of the address that the message in question went to; None when it is not known."""
+    to_address: str | None = await t.fetchval(
+        "SELECT to_address FROM messages WHERE workspace_id = $1 AND id = $2 AND direction = 'OUTGOING'",
+        t.workspace_id,
+        fact.message_id,
+    )
+    return address_key(to_address) if to_address else None
 
 
 async def _placed(t: Tx, fact: Fact, named: Recipient) -> Fact | None:
