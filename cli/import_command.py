@@ -103,6 +103,8 @@ def _counted(number: int, words: str) -> list[str]:
 
 
 def _refuse_files(file: Path, bad_rows: Path) -> None:
+    if file.is_dir():
+        raise CannotGoOn(f"{file} is a folder. Name a CSV file in it.", exit_code=2)
     if not file.is_file():
         raise CannotGoOn(f"There is no file {file}.", exit_code=2)
     if bad_rows.exists() and bad_rows.samefile(file):

@@ -17,6 +17,7 @@ def create_key(
     """Make a key, and its workspace when none has that name yet, and print it: it is shown this once."""
 
     async def work() -> dict[str, Any]:
+        keys.check_name(name, "key")  # before a workspace is made for it
         async with opened(settings):
             if workspace and not await _is_known(workspace):
                 await keys.create_workspace(workspace)

@@ -221,7 +221,13 @@ def import_contacts(
 ) -> None:
     """Import contacts; with --sequence, enrol them too. Safe to repeat: what is there already stays as it is.
 
+    Columns: email, external_id, first_name, last_name, company, phone, time_zone; email or external_id is needed.
+    Every other column becomes a custom field, which templates name as fields.COLUMN. Separated by comma, semicolon
+    or tab; in UTF-8 or Latin-1.
+
     Every row is accounted for: rows that cannot be taken go to a file, with their line and the reason.
+
+    Example: relance import contacts people.csv --data .relance --sequence seq_…
     """
     from cli.import_command import Order, run_import
 

@@ -35,6 +35,30 @@ async def reaching_database(url: str) -> AsyncIterator[None]:
         raise DatabaseUnreachable(url, problem) from problem
 
 
+async def reach_redis(url: str) -> None:
+    """Try Redis once, so that a start that would wait for it says so at once.
+
+    Raises:
+        CannotGoOn: it cannot be reached; the sentence says where and why.
+    """
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
+
+    from cli.console import CannotGoOn
+
+    client = Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)
+    try:
+        await client.ping()
+    except (RedisError, OSError) as problem:
+        place = url.rpartition("@")[2].removeprefix("redis://")
+        raise CannotGoOn(
+            f"Redis at {place} cannot be reached: {str(problem).rstrip('.')}. "
+            "Check that it runs and that REDIS_URL is right."
+        ) from problem
+    finally:
+        await client.aclose()
+
+
 async def reach(url: str) -> None:
     """Return when the database can be reached: tried once, so that a wrong address is told at once.
 

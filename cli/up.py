@@ -105,7 +105,7 @@ class _Up:
             await self._stop_children()
 
     async def _run_on(self, directory: Path, servers: Servers, api: Child, worker: Child) -> None:
-        from cli.reaching import reaching_database
+        from cli.reaching import reach_redis, reaching_database
         from domain.database import database, migrate
 
         _forget(directory)  # what a start that was killed left behind
@@ -118,6 +118,7 @@ class _Up:
             "RELANCE_PORT": str(self._wanted.port),
         }
         _check(environment)
+        await reach_redis(environment["REDIS_URL"])
         self._progress("bringing the tables up to date")
         async with reaching_database(environment["DATABASE_URL"]):
             await migrate(environment["DATABASE_URL"])

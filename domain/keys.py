@@ -65,8 +65,23 @@ def _random(length: int) -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(length))
 
 
+def check_name(name: str, of_what: str) -> None:
+    """Refuse a name that nobody would know again.
+
+    Raises:
+        Invalid
+    """
+    if not name.strip() or len(name) > 200 or "\0" in name:
+        raise Invalid(f"A {of_what} needs a name of 1 to 200 characters, so that you know it again.", field=["name"])
+
+
 async def create_workspace(name: str) -> UUID:
-    """Create an empty workspace, its feed included, and return its id."""
+    """Create an empty workspace, its feed included, and return its id.
+
+    Raises:
+        Invalid: the name is empty or longer than 200 characters.
+    """
+    check_name(name, "workspace")
     workspace_id = new_id()
 
     async def work(t: Tx) -> UUID:
@@ -99,8 +114,7 @@ async def create(workspace_id: UUID, name: str, *, expires_at: datetime | None =
         Invalid: the name is empty or longer than 200 characters.
         WorkspaceUnknown
     """
-    if not name.strip() or len(name) > 200:
-        raise Invalid("A key needs a name of 1 to 200 characters, so that you know it again.", field=["name"])
+    check_name(name, "key")
     if not await tables.Workspace.exists(id=workspace_id):
         raise WorkspaceUnknown
     public_id = _random(8)
