@@ -5,7 +5,7 @@ The limits are counted once per fragment, however often it is spread, so that a 
 Source: stack.md section 3; api.md "Limits".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -28,9 +28,12 @@ from graphql import (
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
 
+from api.rows import TooManySelections, rows_of
+
 DEPTH_LIMIT: Final = 12
 ALIAS_LIMIT: Final = 30
 TOKEN_LIMIT: Final = 2_000
+ROW_LIMIT: Final = 20_000
 _KEPT: Final = 512
 _KEPT_LENGTH_LIMIT: Final = 20_000
 
@@ -41,13 +44,20 @@ class Prepared:
 
     document: DocumentNode | None
     errors: Sequence[GraphQLError]
+    rows_vary: bool = False  # whether it depends on the variables if it asks for too many rows
 
 
-def prepare(schema: GraphQLSchema, text: str) -> Prepared:
-    """Return the document of a text, or the errors in it. Never raises."""
-    if len(text) > _KEPT_LENGTH_LIMIT:
-        return _prepare(schema, text)
-    return _prepare_once(schema, text)
+def prepare(schema: GraphQLSchema, text: str, variables: Mapping[str, Any] | None = None) -> Prepared:
+    """Return the document of a text, or the errors in it. Never raises.
+
+    Rows are counted anew only for a document that asks for too many with some variables, and not with others.
+    """
+    prepared = _prepare(schema, text) if len(text) > _KEPT_LENGTH_LIMIT else _prepare_once(schema, text)
+    if prepared.document is not None and prepared.rows_vary:
+        errors = _too_many_rows(schema, prepared.document, variables or {})
+        if errors:
+            return Prepared(None, errors)
+    return prepared
 
 
 def _prepare(schema: GraphQLSchema, text: str) -> Prepared:
@@ -61,7 +71,12 @@ def _prepare(schema: GraphQLSchema, text: str) -> Prepared:
     if measured:
         return Prepared(None, measured)
     errors = validate_document(schema, document, (*specified_rules, SafeText))
-    return Prepared(None if errors else document, errors)
+    if errors:
+        return Prepared(None, errors)
+    too_many = _too_many_rows(schema, document, None)
+    if too_many and _has_variables(document):
+        return Prepared(document, (), rows_vary=True)
+    return Prepared(None if too_many else document, too_many)
 
 
 _prepare_once = lru_cache(maxsize=_KEPT)(_prepare)
@@ -82,6 +97,26 @@ def _measured(document: DocumentNode) -> list[GraphQLError]:
         message = f"The document has {aliases} aliases; at most {ALIAS_LIMIT} are allowed."
         errors.append(GraphQLError(message, extensions=_limit("aliases", found=aliases, allowed=ALIAS_LIMIT)))
     return errors
+
+
+def _has_variables(document: DocumentNode) -> bool:
+    operations = (d for d in document.definitions if isinstance(d, OperationDefinitionNode))
+    return any(operation.variable_definitions for operation in operations)
+
+
+def _too_many_rows(
+    schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any] | None
+) -> list[GraphQLError]:
+    way_out = "Ask for fewer at once: a smaller `first`, or page the inner list by a query of its own."
+    try:
+        rows = rows_of(schema, document, variables)
+    except TooManySelections:
+        message = f"The document's fragments select too much to be counted. {way_out}"
+        return [GraphQLError(message, extensions=_limit("rows", allowed=ROW_LIMIT))]
+    if rows <= ROW_LIMIT:
+        return []
+    message = f"The document asks for up to {rows:,} rows; at most {ROW_LIMIT:,} are allowed. {way_out}"
+    return [GraphQLError(message, extensions=_limit("rows", found=rows, allowed=ROW_LIMIT))]
 
 
 class _Measure:
@@ -147,7 +182,7 @@ class UsePrepared(SchemaExtension):
 
     def on_parse(self) -> Iterator[None]:
         context = self.execution_context
-        prepared = prepare(context.schema._schema, context.query or "")
+        prepared = prepare(context.schema._schema, context.query or "", context.variables)
         context.graphql_document = prepared.document
         context.pre_execution_errors = list(prepared.errors)
         if prepared.document is None:  # only where someone executes without having asked before

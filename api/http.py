@@ -75,7 +75,7 @@ class GraphQLOverHttp:
             raise RequestRefused(405, BAD_REQUEST, "GraphQL is asked with POST, or with GET for queries.")
         caller = await self._process.keys.caller(secret_of_header(request.headers.get("authorization")))
         asked = await _read(request)
-        prepared = prepare(self._process.schema._schema, asked.query)
+        prepared = prepare(self._process.schema._schema, asked.query, asked.variables)
         if prepared.document is None:
             return (400 if strict else 200), {"errors": formatted(prepared.errors, request_id, document=True)}
         operation = operation_of(prepared.document, asked.operation_name)

@@ -98,7 +98,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         )
         process = self.view.process
         caller = await process.keys.caller(self.context.secret)
-        prepared = prepare(process.schema._schema, asked.query)
+        prepared = prepare(process.schema._schema, asked.query, asked.variables)
         if prepared.document is None:
             raise _NotExecuted(prepared.errors, document=True)
         definition = operation_of(prepared.document, asked.operation_name)
@@ -123,7 +123,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         """Send this subscriber its events until the operation is cancelled, or the hub ends it."""
         process = self.view.process
         schema = process.schema._schema
-        document = prepare(schema, asked.query).document
+        document = prepare(schema, asked.query, asked.variables).document
         assert document is not None
         assert schema.subscription_type is not None
         definition = operation_of(document, asked.operation_name)
@@ -135,15 +135,16 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         receivers = await chosen(
             caller.workspace_id, arguments.get("sequenceId"), arguments.get("recipientIds"), arguments.get("after")
         )
-        selection = self.view.selections.find(process, caller, asked.query, document, definition, asked.variables or {})
+        joined = self.view.selections.joined(process, caller, asked.query, document, definition, asked.variables or {})
         head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
-        async with aclosing(received(process, receivers)) as batches:
-            async for events in batches:
-                for start in range(0, len(events), _TOLD_AT_ONCE):
-                    if not self._wants(operation):
-                        return
-                    for payload in await selection.payloads(events[start : start + _TOLD_AT_ONCE]):
-                        await self.websocket.send_text(f"{head}{payload.decode()}}}")
+        with joined as selection:
+            async with aclosing(received(process, receivers)) as batches:
+                async for events in batches:
+                    for start in range(0, len(events), _TOLD_AT_ONCE):
+                        if not self._wants(operation):
+                            return
+                        for payload in await selection.payloads(events[start : start + _TOLD_AT_ONCE]):
+                            await self.websocket.send_text(f"{head}{payload.decode()}}}")
 
 
 class _NotExecuted(Exception):
