@@ -20,7 +20,7 @@ from domain.rules.addresses import address_key
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.rules.lifecycle import Effect, Signal, effect_of
-from domain.rules.recipient import Plan, Recipient
+from domain.rules.recipient import Plan, Recipient, SequenceStatus
 from domain.suppression import IN_FORCE, suppress
 from domain.writing import Change, NewError, read, write
 
@@ -122,9 +122,15 @@ async def _written_to(t: Tx, fact: Fact) -> str | None:
 async def _placed(t: Tx, fact: Fact, named: Recipient) -> Fact | None:
     """Return the report of a failed delivery with the step and run of the message it is about.
 
-    None: it is only recorded, because it is not about the latest message, or because the person has a newer run
-    through this sequence, which a reopened one must not stand beside.
+    None: it is only recorded, because the sequence is archived, because it is not about the latest message, or
+    because the person has a newer run through this sequence, which a reopened one must not stand beside.
     """
+    # FOR SHARE: an archiving is either seen or waits, and then finds the recipient open.
+    status = await t.fetchval(
+        "SELECT status FROM sequences WHERE workspace_id = $1 AND id = $2 FOR SHARE", t.workspace_id, named.sequence_id
+    )
+    if status == SequenceStatus.ARCHIVED:
+        return None
     latest = await t.fetchrow(
         "SELECT id, step_id FROM messages WHERE workspace_id = $1 AND recipient_id = $2 "
         "AND direction = 'OUTGOING' AND marked_at IS NOT NULL ORDER BY marked_at DESC, id DESC LIMIT 1",
