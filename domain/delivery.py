@@ -7,9 +7,10 @@ itself: only proof or a person moves it.
 Source: product.md section 2 (signals, "While a message is being handed over", "Retry belongs to the error").
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from domain.database import Tx, tx
 from domain.plans import load_plans
 from domain.rules import recipient as rules
 from domain.rules.actor import ENGINE
+from domain.rules.addresses import address_key
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.rules.lifecycle import EndReason, Signal, effect_of
@@ -61,8 +63,8 @@ class Result:
 async def record(workspace_id: UUID, results: Sequence[Result]) -> set[UUID]:
     """Record outcomes and return the messages recorded. Missing ones belong to another claim by now.
 
-    A hand-over that another worker gave up as unconfirmed and that turns out to be sent is recorded as sent: that is
-    proof.
+    A hand-over that was given up as unconfirmed and whose sender knows the answer after all is recorded as answered:
+    sent or refused, that is proof. Its error is closed, or replaced by the one the answer calls for.
     """
     by_id = {result.message_id: result for result in results}
 
@@ -71,7 +73,9 @@ async def record(workspace_id: UUID, results: Sequence[Result]) -> set[UUID]:
         recorded: set[UUID] = set()
         pending = [row for row in rows if _still_ours(row, by_id[row["id"]])]
         while pending:
-            written = await _record_round(t, pending, by_id)
+            # One change per recipient and round: the second of two outcomes is decided on what the first has made.
+            first = {row["recipient_id"]: row for row in reversed(pending)}
+            written = await _record_round(t, list(first.values()), by_id)
             recorded |= written
             pending = [row for row in pending if row["id"] not in written]
         return recorded
@@ -97,7 +101,8 @@ async def _locked_messages(t: Tx, by_id: dict[UUID, Result]) -> list[asyncpg.Rec
 
 def _still_ours(row: asyncpg.Record, result: Result) -> bool:
     if row["state"] == "UNCONFIRMED":
-        return row["token"] == result.token and isinstance(result.outcome, Sent)
+        proof = isinstance(result.outcome, Sent | Refused | Later | MailboxBroken)
+        return row["token"] == result.token and proof
     return row["token"] == result.token and row["state"] in ("CLAIMED", "HANDING_OVER")
 
 
@@ -158,10 +163,15 @@ def _decide(
     if isinstance(outcome, Sent):
         return _sent(before, plan, row, now), "SENT"
     if isinstance(outcome, MailboxBroken):
-        return None, "DEFERRED"  # due as before; the mailbox's state is what holds it back
+        return _due_again(before, plan, row, None, now), "DEFERRED"  # the mailbox's state is what holds it back
     if isinstance(outcome, Later):
         code = _patience_out(outcome, row)
-        return (None, "DEFERRED") if code is None else (_failed(before, plan, row, code, outcome.reply, now), "REFUSED")
+        if code is not None:
+            return _failed(before, plan, row, code, outcome.reply, now), "REFUSED"
+        pause = None
+        if outcome.reason not in MAILBOX_WAITS:
+            pause = retry_after(outcome.reason, row["tries"], random.random())
+        return _due_again(before, plan, row, pause, now), "DEFERRED"
     if isinstance(outcome, Unknown):
         return _failed(before, plan, row, UNCONFIRMED, outcome.why, now), "UNCONFIRMED"
     if isinstance(outcome, Refused) and outcome.hard_bounce:
@@ -215,6 +225,25 @@ def _failed(
     )
 
 
+def _due_again(
+    before: Recipient, plan: Plan, row: asyncpg.Record, pause: timedelta | None, now: datetime
+) -> Change | None:
+    """Close the error of a message that is now known not to be delivered, and let the same message come due again.
+
+    None for one that was not given up: it is due as before, and its timers are no change.
+    """
+    if row["state"] != "UNCONFIRMED" or before.error_id is None or not _at_this_step(before, row):
+        return None
+    waits = replace(before, error_id=None, wait_ends_at=None, wait_left=timedelta(0))
+    return Change(
+        before=before,
+        after=rules.settle(replace(waits, retry_at=now + pause if pause is not None else None), plan, now),
+        type=EventType.STEP_RETRIED,
+        actor=ENGINE,
+        step_id=row["step_id"],
+    )
+
+
 def _bounced(before: Recipient, plan: Plan, row: asyncpg.Record, now: datetime) -> Change | None:
     if before.deleted_at is not None or not effect_of(Signal.HARD_BOUNCE, before.status).end_reason:
         return None
@@ -255,18 +284,13 @@ async def _side_effects(
         )
     elif isinstance(outcome, Refused) and outcome.hard_bounce:
         await t.execute(
-            "UPDATE contacts SET email_bounced_at = $4 WHERE workspace_id = $1 AND id = $2 AND email = $3",
+            "UPDATE contacts SET email_bounced_at = $3 "
+            "WHERE workspace_id = $1 AND id = $2 AND ($4::text IS NULL OR email_key = $4)",
             t.workspace_id,
             row["contact_id"],
-            row["to_address"] or await _address(t, row["contact_id"]),
             t.now,
+            address_key(row["to_address"]) if row["to_address"] else None,
         )
     elif isinstance(outcome, Later):
-        await waiting.wait(t, row, outcome, before, plan, at_this_step=_at_this_step(before, row))
-
-
-async def _address(t: Tx, contact_id: UUID) -> str | None:
-    address: str | None = await t.fetchval(
-        "SELECT email FROM contacts WHERE workspace_id = $1 AND id = $2", t.workspace_id, contact_id
-    )
-    return address
+        due = row["state"] != "UNCONFIRMED" and _at_this_step(before, row)
+        await waiting.wait(t, row, outcome, before, plan, at_this_step=due)
