@@ -10,7 +10,9 @@ Source: stack.md section 4.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -36,11 +38,19 @@ from api.process import Process
 from domain.feed import Event
 from domain.reading.events import EventRow
 
-_SELECTIONS_AT_MOST: Final = 1_000
-_KEPT_AT_MOST: Final = 2_000  # events of one selection
+_KEPT_BYTES_AT_MOST: Final = 4 * 1024 * 1024  # of one selection; its newest payloads stay
 _KEPT_SECONDS: Final = 1.0  # `recipient` is as it is now: a later asker gets a later answer
 
 _Key = tuple[UUID, str, str | None, bytes]
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The payload of one event, from the moment it was asked for."""
+
+    asked_at: float
+    payload: asyncio.Future[bytes]
+    size_bytes: int = 0
 
 
 class Selection:
@@ -54,37 +64,65 @@ class Selection:
         self._document = document
         self._name = name
         self._variables = variables
-        self._made: OrderedDict[int, tuple[float, asyncio.Future[bytes]]] = OrderedDict()
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()  # by the event's number; first asked for first
+        self._kept_bytes = 0
+        self.subscribers = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def payloads(self, events: Sequence[Event]) -> list[bytes]:
-        """Return the JSON of the payload of each event, in order."""
-        now = time.monotonic()
-        missing = [event for event in events if not self._has(event.seq, now)]
-        futures = {event.seq: asyncio.get_running_loop().create_future() for event in missing}
+        """Return the JSON of the payload of each event, in order.
+
+        Raises:
+            Exception: what kept all of them from being executed. Errors of a single one are in its payload.
+        """
+        self._forget_old()
+        missing = [event for event in events if event.seq not in self._kept]
         if missing:
-            for seq, future in futures.items():
-                self._made[seq] = (now, future)
-                self._made.move_to_end(seq)
+            loop, now = asyncio.get_running_loop(), time.monotonic()
+            made = {event.seq: _Kept(now, loop.create_future()) for event in missing}
+            self._kept.update(made)
             # A task of its own: it outlives the subscriber that asked first, and is fresh for the database.
-            task = asyncio.create_task(self._make(missing, futures))
+            task = asyncio.create_task(self._make(missing, made))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        wanted = [self._made[event.seq][1] for event in events]
-        while len(self._made) > _KEPT_AT_MOST:
-            self._made.popitem(last=False)
-        return [await asyncio.shield(future) for future in wanted]
+            task.add_done_callback(lambda _: self._leave_nobody_waiting(made))
+            loop.call_later(_KEPT_SECONDS, self._forget_old)
+        wanted = [self._kept[event.seq].payload for event in events]
+        return [await asyncio.shield(payload) for payload in wanted]
 
-    def _has(self, seq: int, now: float) -> bool:
-        made = self._made.get(seq)
-        return made is not None and now - made[0] <= _KEPT_SECONDS
+    async def _make(self, events: Sequence[Event], made: Mapping[int, _Kept]) -> None:
+        try:
+            context = self._process.context(self._caller)  # one for all, so that relations are loaded together
+            payloads = await asyncio.gather(*(self._execute(event, context) for event in events))
+            for event, payload in zip(events, payloads, strict=True):
+                self._fill(event.seq, made[event.seq], payload)
+        except Exception as problem:
+            for kept in made.values():
+                if not kept.payload.done():
+                    kept.payload.set_exception(problem)
+                    kept.payload.exception()  # whoever asked may be gone: nobody has to look
 
-    async def _make(self, events: Sequence[Event], futures: Mapping[int, asyncio.Future[bytes]]) -> None:
-        context = self._process.context(self._caller)  # one for all, so that relations are loaded together
-        made = await asyncio.gather(*(self._execute(event, context) for event in events))
-        for event, payload in zip(events, made, strict=True):
-            if not futures[event.seq].done():
-                futures[event.seq].set_result(payload)
+    def _leave_nobody_waiting(self, made: Mapping[int, _Kept]) -> None:
+        for seq, kept in made.items():
+            kept.payload.cancel()  # does nothing to what is done
+            if not kept.size_bytes and self._kept.get(seq) is kept:
+                self._drop(seq)  # the next asker tries again
+
+    def _fill(self, seq: int, kept: _Kept, payload: bytes) -> None:
+        kept.payload.set_result(payload)
+        kept.size_bytes = len(payload)
+        if self._kept.get(seq) is kept:
+            self._kept_bytes += kept.size_bytes
+        while self._kept_bytes > _KEPT_BYTES_AT_MOST:
+            self._drop(next(iter(self._kept)))
+
+    def _forget_old(self) -> None:
+        oldest = time.monotonic() - _KEPT_SECONDS
+        while self._kept and next(iter(self._kept.values())).asked_at <= oldest:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, seq: int) -> None:
+        self._kept_bytes -= self._kept.pop(seq).size_bytes
 
     async def _execute(self, event: Event, context: Any) -> bytes:
         request_id = new_request_id()
@@ -110,12 +148,16 @@ class Selection:
 
 
 class Selections:
-    """The selections in use, the last ones asked for first to stay."""
+    """The selections that someone is subscribed to now."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[_Key, Selection] = OrderedDict()
+        self._known: dict[_Key, Selection] = {}
 
-    def find(
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @contextmanager
+    def joined(
         self,
         process: Process,
         caller: Caller,
@@ -123,18 +165,25 @@ class Selections:
         document: DocumentNode,
         operation: OperationDefinitionNode,
         variables: Mapping[str, Any],
-    ) -> Selection:
-        """Return the selection of an operation, the same for all who select the same."""
+    ) -> Iterator[Selection]:
+        """Give one subscriber the selection of its operation, the same for all who select the same.
+
+        What is kept for a selection goes with its last subscriber.
+        """
         inner = inner_variables(document, operation)
         below = {name: variables[name] for name in sorted(inner & variables.keys())}
         name = operation.name.value if operation.name else None
         key: _Key = (caller.workspace_id, text, name, orjson.dumps(below, option=orjson.OPT_SORT_KEYS))
         if key not in self._known:
             self._known[key] = Selection(process, caller, document, name, dict(variables))
-        self._known.move_to_end(key)
-        while len(self._known) > _SELECTIONS_AT_MOST:
-            self._known.popitem(last=False)
-        return self._known[key]
+        selection = self._known[key]
+        selection.subscribers += 1
+        try:
+            yield selection
+        finally:
+            selection.subscribers -= 1
+            if not selection.subscribers:
+                del self._known[key]
 
 
 def root_field(document: DocumentNode, operation: OperationDefinitionNode) -> FieldNode:
