@@ -38,9 +38,11 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="API keys: create, list, revoke.", no_args_is_help=True)
 import_app = typer.Typer(help="Bring in what other systems hold.", no_args_is_help=True)
+feed_app = typer.Typer(help="The numbered feed of changes.", no_args_is_help=True)
 schema_app = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
 docs_app = typer.Typer(help="Pages that are made from the code.", no_args_is_help=True)
-for name, group in {"keys": keys_app, "import": import_app, "schema": schema_app, "docs": docs_app}.items():
+_GROUPS: Final = {"keys": keys_app, "import": import_app, "feed": feed_app, "schema": schema_app, "docs": docs_app}
+for name, group in _GROUPS.items():
     app.add_typer(group, name=name)
 
 Data = Annotated[
@@ -241,6 +243,17 @@ def import_contacts(
         as_json=as_json,
     )
     raise typer.Exit(run_import(order, _settings(data)))
+
+
+@feed_app.command("new-epoch")
+def feed_new_epoch(data: Data = None, as_json: Json = False) -> None:
+    """Run this after restoring a backup, before the API starts. Clients then read their lists afresh.
+
+    A restored database gives the numbers of lost changes to other changes; old cursors must not be gone on with.
+    """
+    from cli.feed_commands import start_new_epoch
+
+    start_new_epoch(_settings(data), as_json)
 
 
 @schema_app.command("print")

@@ -12,7 +12,19 @@ from tests.cli.running import ROOT, Workspace, free_port, relance, relance_proce
 
 def test_help_names_every_command_with_examples_and_loads_nothing_heavy() -> None:
     said = relance("--help").stdout
-    for words in ("up", "api", "worker", "migrate", "doctor", "keys", "import", "schema", "catcher", "Examples:"):
+    for words in (
+        "up",
+        "api",
+        "worker",
+        "migrate",
+        "doctor",
+        "keys",
+        "import",
+        "feed",
+        "schema",
+        "catcher",
+        "Examples:",
+    ):
         assert words in said
     loaded = subprocess.run(
         [sys.executable, "-c", "import cli.main, sys; print('tortoise' in sys.modules, 'strawberry' in sys.modules)"],

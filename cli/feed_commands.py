@@ -1,0 +1,20 @@
+"""`relance feed`: what whoever runs the installation may do to the feed of changes."""
+
+from cli.console import run, say, say_json
+from cli.reaching import opened
+from domain import feed
+from domain.settings import Settings
+
+
+def start_new_epoch(settings: Settings, as_json: bool) -> None:
+    """Give the feed of every workspace a new epoch, and say how many: every reader then reads its list afresh."""
+
+    async def work() -> int:
+        async with opened(settings):
+            return await feed.start_new_epoch()
+
+    count = run(work())
+    if as_json:
+        say_json({"feeds": count})
+    else:
+        say(f"Feeds with a new epoch: {count}. Every client is told to read its list afresh (RESYNC_REQUIRED).")
