@@ -31,7 +31,9 @@ class StepError(Node):
     message: str = strawberry.field(description="Why, in a sentence for a person.")
     suggested_fix: SuggestedFix | None = strawberry.field(description="What to do about it.")
     available_actions: list[StepErrorAction] = strawberry.field(
-        description="What may be done about it now; nothing once it is closed or the recipient is held or has ended."
+        description="What may be done about it now; nothing once it is closed or the recipient has ended. While the "
+        "recipient or its sequence is paused, an unconfirmed delivery offers only CONFIRM_SENT, and other errors "
+        "nothing: resume first."
     )
     auto_retry_at: datetime | None = strawberry.field(
         description="When it is tried again by itself; null: never without a person."

@@ -12,7 +12,6 @@ from domain.rules.ids import Prefix, to_public
 from domain.rules.step_errors import (
     CATALOGUE,
     FixTarget,
-    StepErrorAction,
     StepErrorCode,
     available_error_actions,
     fix_sentence,
@@ -60,16 +59,10 @@ def _to_step_error(values: Sequence[Any]) -> StepErrorRow:
             fix_sentence(code, mailbox_address=address),
             to_public(_PREFIX[target], target_key) if target_key is not None else None,
         ),
-        available_actions=_available(code, open_=resolved_at is None, ended=ended, held=held),
+        available_actions=available_error_actions(code, open=resolved_at is None, recipient_ended=ended, held=held),
         occurred_at=occurred_at,
         resolved_at=resolved_at,
     )
-
-
-def _available(code: StepErrorCode, *, open_: bool, ended: bool, held: bool) -> Sequence[StepErrorAction]:
-    """While it is held nothing is tried again: that is what the resume is for. What became of a message can be said."""
-    actions = available_error_actions(code, open=open_, recipient_ended=ended)
-    return tuple(action for action in actions if not (held and action is StepErrorAction.RETRY))
 
 
 STEP_ERRORS: Final = Listing(

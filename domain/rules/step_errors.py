@@ -262,16 +262,19 @@ def fix_sentence(code: StepErrorCode, *, mailbox_address: str | None = None) -> 
     return _filled(CATALOGUE[code].fix_sentence, mailbox_address, "")
 
 
-def available_error_actions(code: StepErrorCode, *, open: bool, recipient_ended: bool) -> tuple[StepErrorAction, ...]:
+def available_error_actions(
+    code: StepErrorCode, *, open: bool, recipient_ended: bool, held: bool = False
+) -> tuple[StepErrorAction, ...]:
     """Return what may be done about this error now, in the order of `StepErrorAction`.
 
-    A closed error, and one of an ended recipient, offers nothing.
+    A closed error, and one of an ended recipient, offers nothing. While the recipient is held, by its own pause or its
+    sequence's, nothing is sent: what became of a message can be said, and the rest waits for the resume.
     """
     if not open or recipient_ended:
         return ()
     if CATALOGUE[code].retryable:
-        return (StepErrorAction.RETRY,)
-    return (StepErrorAction.CONFIRM_SENT, StepErrorAction.SEND_AGAIN)
+        return () if held else (StepErrorAction.RETRY,)
+    return (StepErrorAction.CONFIRM_SENT,) if held else (StepErrorAction.CONFIRM_SENT, StepErrorAction.SEND_AGAIN)
 
 
 def _on_one_line(detail: str | None) -> str:

@@ -110,6 +110,15 @@ def test_every_open_error_can_be_acted_upon_and_a_closed_one_cannot(code: StepEr
     assert available_error_actions(code, open=False, recipient_ended=True) == ()
 
 
+@every_code
+def test_while_it_is_held_it_can_only_be_said_what_became_of_a_message(code: StepErrorCode) -> None:
+    unconfirmed = code is StepErrorCode.DELIVERY_UNCONFIRMED
+    expected = (StepErrorAction.CONFIRM_SENT,) if unconfirmed else ()
+    assert available_error_actions(code, open=True, recipient_ended=False, held=True) == expected
+    assert available_error_actions(code, open=False, recipient_ended=False, held=True) == ()
+    assert available_error_actions(code, open=True, recipient_ended=True, held=True) == ()
+
+
 def test_only_an_unconfirmed_delivery_is_never_retried() -> None:
     assert [code for code in StepErrorCode if not CATALOGUE[code].retryable] == [StepErrorCode.DELIVERY_UNCONFIRMED]
 
