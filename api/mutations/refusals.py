@@ -107,7 +107,10 @@ class ActionNotAvailableError(MutationError):
 @strawberry.type(description="The pending action is closed already.")
 class PendingActionNotAvailableError(MutationError):
     outcome: PendingOutcome | None = strawberry.field(description="How it was closed.")
-    available_actions: list[PendingActionAction] = strawberry.field(description="What is available now.")
+    available_actions: list[PendingActionAction] = strawberry.field(
+        description="What is available now. A document that selects it beside the `availableActions` of "
+        "ActionNotAvailableError gives one of the two an alias: their types differ."
+    )
     actor_kind: strawberry.Private[str | None]
     actor_key: strawberry.Private[UUID | None]
 
@@ -119,7 +122,7 @@ class PendingActionNotAvailableError(MutationError):
 
 @strawberry.type(description="The sequence's status, or what it lacks, does not allow this.")
 class SequenceActionNotAvailableError(MutationError):
-    current_status: SequenceStatus = strawberry.field(description="The status the sequence has now.")
+    sequence_status: SequenceStatus = strawberry.field(description="The status the sequence has now.")
     open_recipients: int | None = strawberry.field(description="How many recipients are open, where that is why.")
 
 
@@ -165,7 +168,9 @@ def told(refusal: Refusal) -> MutationError:
         )
     if isinstance(refusal, SequenceActionNotAvailable):
         status = SequenceStatus(refusal.status)
-        return SequenceActionNotAvailableError(**shared, current_status=status, open_recipients=refusal.open_recipients)
+        return SequenceActionNotAvailableError(
+            **shared, sequence_status=status, open_recipients=refusal.open_recipients
+        )
     if isinstance(refusal, AlreadyEnrolled):
         return AlreadyEnrolledError(**shared, recipient_key=refusal.recipient_id)
     return UserError(**shared)

@@ -152,10 +152,12 @@ async def test_a_sequence_without_steps_takes_nobody_and_cannot_be_activated(api
     payload = await api.change(
         "sequenceActivate",
         {"id": id},
-        "sequence { id } errors { ... on SequenceActionNotAvailableError { currentStatus } }",
+        "sequence { id } errors { ... on SequenceActionNotAvailableError { sequenceStatus } "
+        "... on ActionNotAvailableError { currentStatus availableActions } "
+        "... on PendingActionNotAvailableError { pendingActions: availableActions } }",
     )
     assert payload["errors"][0]["code"] == "SEQUENCE_ACTION_NOT_AVAILABLE"
-    assert payload["errors"][0]["currentStatus"] == "DRAFT"
+    assert payload["errors"][0]["sequenceStatus"] == "DRAFT"
 
 
 @pytest.mark.parametrize(
