@@ -21,13 +21,13 @@ from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, SubscribeMessage
 from strawberry.types.unset import UNSET, UnsetType
 
 from api.auth import secret_of_connection
 from api.context import Caller
 from api.documents import prepare
-from api.errors import RequestRefused, formatted, new_request_id
+from api.errors import BAD_REQUEST, RequestRefused, formatted, new_request_id
 from api.http import Asked, checked, operation_of
 from api.process import Process
 from api.sharing import Selections, root_field
@@ -64,6 +64,15 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
             await self.handle_invalid_message("The message has no id, or no payload")
         else:
             await super().handle_message(cast(Message, message))
+
+    async def handle_subscribe(self, message: SubscribeMessage) -> None:
+        full = self.connection_acknowledged and len(self.operations) >= OPERATIONS_AT_MOST
+        if not full or message["id"] in self.operations:
+            await super().handle_subscribe(message)
+            return
+        told: Any = formatted([_too_many_operations()], request_id := new_request_id())
+        told[0]["extensions"]["requestId"] = request_id
+        await self.send_message({"id": message["id"], "type": "error", "payload": told})
 
     async def run_operation(self, operation: Operation[Connection, None]) -> None:
         request_id = new_request_id()
@@ -145,6 +154,14 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
                             return
                         for payload in await selection.payloads(events[start : start + _TOLD_AT_ONCE]):
                             await self.websocket.send_text(f"{head}{payload.decode()}}}")
+
+
+def _too_many_operations() -> RequestRefused:
+    message = (
+        f"This connection has {OPERATIONS_AT_MOST} operations open, and takes no more at once. "
+        "Complete one first, or open another connection."
+    )
+    return RequestRefused(429, BAD_REQUEST, message, reason="TOO_MANY_OPERATIONS", allowed=OPERATIONS_AT_MOST)
 
 
 class _NotExecuted(Exception):

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 import websockets
 
+from api.websocket import OPERATIONS_AT_MOST
 from domain import feed, keys, recipients
 from domain.database import credentials
 from tests.api.conftest import Api
@@ -130,3 +131,23 @@ async def test_pages_of_other_origins_are_refused_a_socket(api: Api) -> None:
             pass
     async with api.raw_socket(origin="https://app.example"):
         pass
+
+
+async def test_one_operation_too_many_is_told_how_many_are_allowed_and_the_others_go_on(api: Api) -> None:
+    async with api.socket() as socket:
+        for _ in range(OPERATIONS_AT_MOST):
+            await socket.start("subscription { recipientEvents { id } }")
+        one_more = await socket.start("{ viewer { actor { name } } }")
+        told = await socket.message()
+        assert (told["id"], told["type"]) == (one_more, "error")
+        (error,) = told["payload"]
+        assert error["extensions"].pop("requestId").startswith("req_")
+        assert error["extensions"] == {
+            "code": "BAD_REQUEST",
+            "reason": "TOO_MANY_OPERATIONS",
+            "allowed": OPERATIONS_AT_MOST,
+        }
+        assert "Complete one first" in error["message"]
+        await socket.raw.send(json.dumps({"id": "1", "type": "complete"}))
+        await socket.start("{ __typename }")
+        assert (await socket.message())["type"] == "next"
