@@ -71,7 +71,7 @@ async def chosen(
     """
     key = key_of(Prefix.SEQUENCE, sequence_id, ["sequenceId"]) if sequence_id is not None else None
     if key is not None:
-        await authoring.settings_of(workspace_id, key)
+        await authoring.settings_of(workspace_id, key, field="sequenceId")
     if recipient_ids is not None and len(recipient_ids) > RECIPIENT_IDS_LIMIT:
         raise Invalid(
             f"These are {len(recipient_ids)} recipients; at most {RECIPIENT_IDS_LIMIT} can be named. Name their "

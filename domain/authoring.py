@@ -120,15 +120,15 @@ async def update(
     return await tx(workspace_id, work, rings=False)
 
 
-async def settings_of(workspace_id: UUID, sequence_id: UUID) -> SequenceSettings:
-    """Return a sequence's settings.
+async def settings_of(workspace_id: UUID, sequence_id: UUID, *, field: str = "id") -> SequenceSettings:
+    """Return a sequence's settings. `field` is what the caller calls the id.
 
     Raises:
         NotFound
     """
     rows = await fetch("SELECT settings FROM sequences WHERE workspace_id = $1 AND id = $2", workspace_id, sequence_id)
     if not rows:
-        raise NotFound("sequence", field=["id"])
+        raise NotFound("sequence", field=[field])
     return SequenceSettings.from_json(rows[0]["settings"])
 
 

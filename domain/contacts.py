@@ -124,6 +124,8 @@ async def upsert(workspace_id: UUID, given: ContactFields) -> UUID:
 
     async def work(t: Tx) -> UUID:
         (found,) = await write_contacts(t, [given])
+        if isinstance(found, NotFound):
+            raise NotFound("contact", field=["id"])  # in an enrolment the same id is called `contactId`
         if isinstance(found, Refusal):
             raise found
         contact_id: UUID = found.row["id"]
