@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
+from domain.secrets import new_key
+from domain.settings import read_settings
 from tests.cli.running import ROOT, Program, free_port, get, relance
 
 OURS = ("migrate", "api", "worker", "mail")
+_SIZES = ("RELANCE_DATABASE_POOL", "RELANCE_WORKER_SLOTS", "RELANCE_LEASE_SECONDS")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,28 @@ def test_the_settings_in_the_file_are_settings_we_know(services: dict[str, Any])
     known = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     for name in ("migrate", "api", "worker"):
         assert set(services[name]["environment"]) <= known
+
+
+def test_what_stands_in_env_reaches_the_api_and_the_workers(services: dict[str, Any]) -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    asked_for = set(re.findall(r"\$\{([A-Z_]+)", compose))
+    explained = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    its_own = {"RELANCE_HOST", "RELANCE_PORT"}
+    assert asked_for == explained - its_own - {"RELANCE_DEMO_KEY", "RELANCE_API_KEY"}
+    for name in ("migrate", "api", "worker"):
+        assert set(services[name]["environment"]) - its_own <= asked_for
+
+
+def test_env_copied_as_it_is_only_lacks_the_secret_key_and_points_nowhere_else() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == ["RELANCE_SECRET_KEY="]
+
+
+def test_the_defaults_of_the_file_are_those_of_the_program(services: dict[str, Any]) -> None:
+    given = services["api"]["environment"]
+    sizes = {name: re.sub(r"\$\{[A-Z_]+:-(\d+)\}", r"\1", given[name]) for name in _SIZES}
+    needed = {"DATABASE_URL": "postgresql://x@y/z", "REDIS_URL": "redis://x", "RELANCE_SECRET_KEY": new_key()}
+    assert read_settings(needed | sizes) == read_settings(needed)
 
 
 def test_the_image_is_made_from_the_lock_alone_and_runs_as_nobody_special() -> None:
