@@ -90,7 +90,7 @@ class Sequence(Model):
     external_id = fields.CharField(max_length=200, null=True)
     name = fields.CharField(max_length=200)
     status = fields.CharField(max_length=10, default="DRAFT")
-    settings: Any = fields.JSONField(default=dict)  # domain/rules/sequence_settings.py
+    settings: Any = fields.JSONField(default=dict)  # SequenceSettings in domain/plans.py
     paused_at = fields.DatetimeField(null=True)  # the gate on every hand-over; rows follow in batches
     # Recipients whose rows still have to follow the last pause, resume or stop: "PAUSE", "RESUME", "STOP".
     settling = fields.CharField(max_length=10, null=True)
