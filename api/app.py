@@ -17,11 +17,11 @@ from starlette.routing import Route, WebSocketRoute
 
 from api.auth import KeyRing
 from api.http import BODY_LIMIT_BYTES, GraphQLOverHttp
-from api.process import Process, TrySmtp
 from api.ring import Hub
 from api.rounds import endlessly
 from api.schema import schema, sdl
 from api.server_pages import Pages
+from api.server_parts import ServerParts, TrySmtp
 from api.websocket import GraphQLOverWebSocket
 from domain.database import database
 from domain.secrets import Vault
@@ -36,7 +36,7 @@ def create_app(settings: Settings, *, try_smtp: TrySmtp | None = None) -> Starle
 
     `try_smtp` signs in to a mail server for `mailboxConnect`; without it that mutation says that it cannot.
     """
-    process = Process(
+    process = ServerParts(
         settings=settings,
         schema=schema,
         hub=Hub(settings.redis_url),

@@ -18,8 +18,8 @@ from starlette.responses import HTMLResponse, Response
 from api.auth import secret_of_header
 from api.documents import is_storable, prepare
 from api.errors import BAD_REQUEST, BAD_USER_INPUT, VALIDATION_FAILED, RequestRefused, formatted, new_request_id
-from api.process import Process
 from api.server_pages import graphiql_page, names_loopback
+from api.server_parts import ServerParts
 
 BODY_LIMIT_BYTES: Final = 256 * 1024
 _JSON: Final = "application/json"
@@ -38,7 +38,7 @@ class Asked:
 class GraphQLOverHttp:
     """The endpoint `/graphql` for HTTP."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: ServerParts) -> None:
         self._process = process
 
     async def answer(self, request: Request) -> Response:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from strawberry.http.ides import get_graphql_ide_html
 
-from api.process import Process
+from api.server_parts import ServerParts
 from domain.readiness import reason_against_database
 
 _POLL_OVERDUE_SECONDS: Final = 15.0
@@ -82,7 +82,7 @@ def graphiql_page(demo_key: str | None) -> str:
 class Pages:
     """The routes beside `/graphql`."""
 
-    def __init__(self, process: Process, sdl: str) -> None:
+    def __init__(self, process: ServerParts, sdl: str) -> None:
         self._process = process
         self._sdl = sdl
 

@@ -34,7 +34,7 @@ from graphql.execution import ExecutionResult
 
 from api.context import Caller
 from api.errors import formatted, new_request_id
-from api.process import Process
+from api.server_parts import ServerParts
 from domain.feed import Event
 from domain.reading.events import EventRow
 
@@ -57,7 +57,7 @@ class Selection:
     """What equal subscribers want to know of each event."""
 
     def __init__(
-        self, process: Process, caller: Caller, document: DocumentNode, name: str | None, variables: dict[str, Any]
+        self, process: ServerParts, caller: Caller, document: DocumentNode, name: str | None, variables: dict[str, Any]
     ) -> None:
         self._process = process
         self._caller = caller
@@ -159,7 +159,7 @@ class Selections:
     @contextmanager
     def joined(
         self,
-        process: Process,
+        process: ServerParts,
         caller: Caller,
         text: str,
         document: DocumentNode,

@@ -14,7 +14,7 @@ import strawberry
 
 from api.context import Info
 from api.ids import key_of
-from api.process import Process, process_of
+from api.server_parts import ServerParts, parts_of
 from api.types.events import RecipientEvent
 from domain import authoring
 from domain.feed import Event
@@ -86,7 +86,7 @@ async def chosen(
     return Receivers(workspace_id, key, ids, after)
 
 
-async def received(process: Process, receivers: Receivers) -> AsyncGenerator[list[Event], None]:
+async def received(process: ServerParts, receivers: Receivers) -> AsyncGenerator[list[Event], None]:
     """Yield what these receivers get, in batches, in order, without end.
 
     Raises:
@@ -113,7 +113,7 @@ class Subscription:
         after: _After = None,
     ) -> AsyncGenerator[RecipientEvent, None]:
         receivers = await chosen(info.context.caller.workspace_id, sequence_id, recipient_ids, after)
-        async with aclosing(received(process_of(info.context), receivers)) as batches:
+        async with aclosing(received(parts_of(info.context), receivers)) as batches:
             async for events in batches:
                 for event in events:
                     shown: Any = EventRow(event)

@@ -29,7 +29,7 @@ from api.context import Caller
 from api.documents import prepare
 from api.errors import BAD_REQUEST, RequestRefused, formatted, new_request_id
 from api.http import Asked, checked, operation_of
-from api.process import Process
+from api.server_parts import ServerParts
 from api.sharing import Selections, root_field
 from api.subscriptions import chosen, received
 
@@ -199,7 +199,7 @@ class GraphQLOverWebSocket(GraphQL[Connection, None]):
     graphql_transport_ws_handler_class = SocketHandler
     websocket_adapter_class = TextAdapter
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: ServerParts) -> None:
         super().__init__(
             process.schema,
             graphql_ide=None,

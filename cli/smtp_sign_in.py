@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, Literal
 
-from api.process import SignInRefused, SmtpSignIn
+from api.server_parts import SignInRefused, SmtpSignIn
 from domain.rules.smtp_replies import Later, MailboxBroken, Outcome, Refused
 from domain.rules.step_errors import StepErrorCode
 from workers.smtp import SmtpAccount, SmtpSession

@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.typing import Subprotocol
 
 from api.app import server
-from api.process import Process, SignInRefused, SmtpSignIn
+from api.server_parts import ServerParts, SignInRefused, SmtpSignIn
 from domain import keys
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.ids import Prefix, to_public
@@ -42,7 +42,7 @@ class Api:
     """A server that runs, and a client with a key of a fresh workspace."""
 
     url: str
-    process: Process
+    process: ServerParts
     workspace_id: UUID
     key: keys.NewKey
     http: httpx.AsyncClient
@@ -164,7 +164,7 @@ def settings(database_url: str, redis_url: str) -> Settings:
 @pytest.fixture
 async def api(settings: Settings) -> AsyncIterator[Api]:
     async with serving(settings) as running:
-        process: Process = running.config.app.state.process  # type: ignore[union-attr]
+        process: ServerParts = running.config.app.state.process  # type: ignore[union-attr]
         workspace_id = await keys.create_workspace("Acme")
         key = await keys.create(workspace_id, "tests")
         url = f"http://127.0.0.1:{running.config.port}"

@@ -15,7 +15,7 @@ from domain.rules.step_errors import StepErrorCode
 from domain.secrets import Vault
 from domain.settings import Settings
 
-__all__ = ["Process", "SignInRefused", "SmtpSignIn", "TrySmtp", "process_of"]
+__all__ = ["ServerParts", "SignInRefused", "SmtpSignIn", "TrySmtp", "parts_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ TrySmtp = Callable[[SmtpSignIn], Awaitable[SignInRefused | None]]
 
 
 @dataclass(slots=True, kw_only=True)
-class Process:
+class ServerParts:
     """This process's parts."""
 
     settings: Settings
@@ -49,7 +49,7 @@ class Process:
         )
 
 
-def process_of(context: Context) -> Process:
+def parts_of(context: Context) -> ServerParts:
     """Return the process an operation runs in."""
-    process: Process = context.more["process"]
+    process: ServerParts = context.more["process"]
     return process
