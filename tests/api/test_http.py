@@ -145,7 +145,7 @@ async def test_without_a_key_that_opens_something_nothing_is_answered(api: Api, 
 async def test_a_revoked_key_opens_nothing_seconds_later(api: Api) -> None:
     assert (await api.post("{ __typename }")).status_code == 200
     await keys.revoke(api.key.secret)
-    api.server_parts.keys._seen = {k: (at - 5, key) for k, (at, key) in api.server_parts.keys._seen.items()}
+    api.process.keys._seen = {k: (at - 5, key) for k, (at, key) in api.process.keys._seen.items()}
     assert (await api.post("{ __typename }")).status_code == 401
 
 

@@ -231,7 +231,7 @@ async def test_a_mistake_of_ours_is_masked_with_an_id_and_the_other_mutations_st
     async def broken(_: Any) -> None:
         raise ZeroDivisionError("secret words")
 
-    api.server_parts.try_smtp = broken
+    api.process.try_smtp = broken
     made = await api.change(
         "mailboxCreate", {"address": "jobs@sender.example", "smtpHost": "localhost"}, "mailbox { id }"
     )

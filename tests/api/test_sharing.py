@@ -26,14 +26,14 @@ def caller_of(api: Api) -> Caller:
 
 
 def selection_of(api: Api, caller: Any) -> Selection:
-    return Selection(api.server_parts, caller, parse(TEXT), None, {})
+    return Selection(api.process, caller, parse(TEXT), None, {})
 
 
 def joined(selections: Selections, api: Api, caller: Caller, text: str = TEXT) -> AbstractContextManager[Selection]:
     document = parse(text)
     (operation,) = document.definitions
     assert isinstance(operation, OperationDefinitionNode)
-    return selections.joined(api.server_parts, caller, text, document, operation, {})
+    return selections.joined(api.process, caller, text, document, operation, {})
 
 
 async def paid(selection: Selection, wanted: list[Event]) -> list[bytes]:

@@ -146,7 +146,7 @@ async def test_a_lost_and_a_repeated_message_of_redis_make_no_difference(api: Ap
     world = await api.world(people=1)
     (key,) = world.recipient_ids
     after = await _cursor(api)
-    redis = Redis.from_url(api.server_parts.settings.redis_url)
+    redis = Redis.from_url(api.process.settings.redis_url)
     async with api.socket() as socket:
         await socket.start(EVENTS, {"after": after})
         await recipients.pause(api.workspace_id, api.actor, key)
@@ -165,7 +165,7 @@ async def test_a_lost_and_a_repeated_message_of_redis_make_no_difference(api: Ap
 async def test_numbered_changes_come_through_redis_at_once(api: Api) -> None:
     world = await api.world()
     after = await _cursor(api)
-    redis = Redis.from_url(api.server_parts.settings.redis_url)
+    redis = Redis.from_url(api.process.settings.redis_url)
     async with api.socket() as socket:
         await socket.start(EVENTS, {"after": after})
         await recipients.pause(api.workspace_id, api.actor, world.recipient_ids[0])
