@@ -186,12 +186,12 @@ async def fail_due_without_mailbox(limit: int = 500) -> int:
     """Turn due emails that have no usable mailbox into errors, up to `limit` over all workspaces; return how many."""
     due = await fetch(
         f"""
-        SELECT r.*, coalesce(m.state_code, 'MAILBOX_DISCONNECTED') AS code, m.state_message
+        SELECT r.id, r.workspace_id, r.version, coalesce(m.state_code, 'MAILBOX_DISCONNECTED') AS code, m.state_message
         FROM mailboxes m
         CROSS JOIN LATERAL ({_DUE_OF.format(mailbox="= m.id AND r.workspace_id = m.workspace_id")}) r
         WHERE m.state = 'DISCONNECTED'
         UNION ALL
-        SELECT r.*, 'NO_MAILBOX', NULL FROM ({_DUE_OF.format(mailbox="IS NULL")}) r LIMIT $1
+        SELECT r.id, r.workspace_id, r.version, 'NO_MAILBOX', NULL FROM ({_DUE_OF.format(mailbox="IS NULL")}) r LIMIT $1
         """,
         limit,
     )

@@ -154,9 +154,7 @@ async def test_resuming_the_sequence_lifts_only_its_own_hold(workspace_id: UUID,
 
 
 async def _signal(workspace_id: UUID, signal: Signal, recipient_id: UUID, step_id: UUID | None) -> None:
-    fact = signals.Fact(
-        signal=signal, recipient_id=recipient_id, actor=ENGINE, step_id=step_id, step_run=1 if step_id else None
-    )
+    fact = signals.Fact(signal=signal, recipient_id=recipient_id, actor=ENGINE, step_id=step_id)
     await signals.apply(workspace_id, fact)
 
 
