@@ -13,8 +13,9 @@ from domain.rules.actor import Actor
 from domain.rules.outcomes import Later, LaterReason, MailboxBroken, Outcome, Refused, Sent
 from domain.secrets import Vault
 from domain.sending import Claim
-from tests.engine.sending_world import advance, claim_all, composed, make_one, messages_of, open_error, set_row
+from tests.engine.sending_world import advance, claim_all, make_one, messages_of, open_error, set_row
 from tests.world import email, make_world
+from workers.composing import composed
 
 
 async def _row(recipient_id: UUID) -> dict[str, Any]:
@@ -56,9 +57,9 @@ async def test_a_hard_bounce_answered_late_ends_as_bounced(workspace_id: UUID, a
 
 async def test_a_refusal_answered_late_replaces_the_doubt(workspace_id: UUID, actor: Actor, vault: Vault) -> None:
     recipient_id, claim = await _given_up(workspace_id, actor, vault)
-    await _answer(claim, Refused("MESSAGE_REJECTED", "554 5.7.1 no"))
+    await _answer(claim, Refused("RECIPIENT_REFUSED_CONTENT", "554 5.7.1 no"))
     assert (await _row(recipient_id))["status"] == "ERROR"
-    assert await _open_errors(recipient_id) == ["MESSAGE_REJECTED"]
+    assert await _open_errors(recipient_id) == ["RECIPIENT_REFUSED_CONTENT"]
 
 
 async def test_a_later_answered_late_is_tried_again_by_itself(workspace_id: UUID, actor: Actor, vault: Vault) -> None:
