@@ -9,8 +9,8 @@ Source: product.md section 3 "Enrolment"; architecture.md "Facts, not memories".
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -38,6 +38,7 @@ from domain.rules.lifecycle import EndReason
 from domain.rules.recipient import Plan, Recipient, Step, StepKind, settle
 from domain.suppression import suppressed_contacts
 
+_START_WITHIN: Final = timedelta(days=3650)
 _EMAIL_KINDS = frozenset({StepKind.AUTOMATED_EMAIL, StepKind.MANUAL_EMAIL})
 
 
@@ -96,6 +97,7 @@ async def enroll(workspace_id: UUID, actor: Actor, enrolment: Enrolment, *, dry_
         raise Invalid("The list of contacts is empty. Give at least one.", field=["contacts"])
 
     async def work(t: Tx) -> list[Answer]:
+        _check_start(enrolment.start_at, t.now)
         batch = await _prepare(t, actor, enrolment)
         contacts = await write_contacts(t, [candidate.contact for candidate in enrolment.candidates])
         await _decide(t, batch, contacts)
@@ -108,6 +110,15 @@ async def enroll(workspace_id: UUID, actor: Actor, enrolment: Enrolment, *, dry_
         return await tx(workspace_id, work)
     except _DryRun as rolled_back:
         return rolled_back.answers
+
+
+def _check_start(start_at: datetime | None, now: datetime) -> None:
+    if start_at is None:
+        return
+    if start_at.tzinfo is None:
+        raise Invalid("The start needs a time zone: write it with an offset, such as Z.", field=["startAt"])
+    if abs(start_at - now) > _START_WITHIN:
+        raise Invalid("The start must lie within ten years of now.", field=["startAt"])
 
 
 async def _prepare(t: Tx, actor: Actor, enrolment: Enrolment) -> _Batch:
@@ -165,13 +176,17 @@ async def _decide(t: Tx, batch: _Batch, contacts: Sequence[Matched | Refusal]) -
         own_id = batch.enrolment.candidates[index].external_id
         if refusal is None and own_id is not None:
             if own_id in external_ids:
-                refusal = Invalid("Another recipient has this external id already.", field=["recipientExternalId"])
+                refusal = _external_id_taken()
             external_ids.add(own_id)
         if refusal is None:
             admitted[index] = contact
         else:
             batch.answers[index] = Answer(refusal=refusal)
     await _insert(t, batch, admitted)
+
+
+def _external_id_taken() -> Invalid:
+    return Invalid("Another recipient has this external id already.", field=["recipientExternalId"])
 
 
 def _refusal(
@@ -189,7 +204,10 @@ def _refusal(
         if contact["email_bounced_at"] is not None:
             return EmailBouncedBefore()
     last = max(runs, key=lambda run: run["ended_at"], default=None)
-    if last is None or last["end_reason"] == EndReason.BOUNCED:
+    if last is not None and last["end_reason"] == EndReason.BOUNCED:
+        # Whatever the first step is: the address that bounced must have been replaced.
+        return EmailBouncedBefore() if contact["email_bounced_at"] is not None else None
+    if last is None:
         return None
     pause = batch.settings.reenrolment_pause
     if pause is None:
@@ -223,6 +241,19 @@ async def _taken_external_ids(t: Tx, batch: _Batch) -> set[str]:
         wanted,
     )
     return {row["external_id"] for row in rows}
+
+
+async def _first_turn(t: Tx, batch: _Batch) -> int:
+    """Return where in the sequence's mailboxes the turn goes on: after that of whoever was enrolled last."""
+    if len(batch.mailbox_ids) < 2:
+        return 0
+    last = await t.fetchval(
+        "SELECT mailbox_id FROM recipients WHERE workspace_id = $1 AND sequence_id = $2 AND deleted_at IS NULL "
+        "ORDER BY enrolled_at DESC, id DESC LIMIT 1",
+        t.workspace_id,
+        batch.enrolment.sequence_id,
+    )
+    return batch.mailbox_ids.index(last) + 1 if last in batch.mailbox_ids else 0
 
 
 def _newborn(t: Tx, batch: _Batch, contact: Mapping[str, Any], number: int) -> Recipient:
@@ -267,7 +298,8 @@ _INSERT = """
 
 
 async def _insert(t: Tx, batch: _Batch, admitted: Mapping[int, Mapping[str, Any]]) -> None:
-    born = {index: _newborn(t, batch, contact, n) for n, (index, contact) in enumerate(admitted.items())}
+    offset = await _first_turn(t, batch)
+    born = {index: _newborn(t, batch, contact, n) for n, (index, contact) in enumerate(admitted.items(), start=offset)}
     if not born:
         return
     made = list(born.values())
@@ -302,5 +334,11 @@ async def _insert(t: Tx, batch: _Batch, admitted: Mapping[int, Mapping[str, Any]
             continue
         winner = next((run["id"] for run in winners.get(recipient.contact_id, ()) if run["end_reason"] is None), None)
         twin = next((i for i, other in born.items() if other.id == winner), None)
-        refusal: Refusal = DuplicateInBatch(twin) if twin is not None else AlreadyEnrolled(winner or recipient.id)
+        refusal: Refusal
+        if winner is not None:
+            refusal = DuplicateInBatch(twin) if twin is not None else AlreadyEnrolled(winner)
+        elif batch.enrolment.candidates[index].external_id is not None:
+            refusal = _external_id_taken()
+        else:
+            refusal = ReenrolmentNotAllowed("This person's earlier run ended at this very moment. Try again.")
         batch.answers[index] = Answer(refusal=refusal)
