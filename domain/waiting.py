@@ -46,9 +46,16 @@ async def _hold_mailbox_back(t: Tx, message: asyncpg.Record, outcome: Later) -> 
         message["mailbox_id"],
     )
     pause = timedelta(days=1) if outcome.until_next_day else retry_after(outcome.reason, failures, random.random())
+    # The limit's hold stands only while the day is full: it was set when the last place was claimed, and claims of
+    # this mailbox have just come back unsent.
     await t.execute(
-        "UPDATE mailboxes SET next_send_at = greatest(next_send_at, now() + $3::interval), "
-        "held_back_by = 'MAILBOX_BACKOFF' WHERE workspace_id = $1 AND id = $2",
+        """
+        UPDATE mailboxes m SET held_back_by = 'MAILBOX_BACKOFF', next_send_at = CASE
+            WHEN m.held_back_by = 'DAILY_LIMIT' AND m.daily_limit > (
+                SELECT count(*) FROM messages x WHERE x.mailbox_id = m.id AND x.marked_at > now() - interval '24 hours')
+            THEN now() + $3::interval ELSE greatest(m.next_send_at, now() + $3::interval) END
+        WHERE m.workspace_id = $1 AND m.id = $2
+        """,
         t.workspace_id,
         message["mailbox_id"],
         pause,

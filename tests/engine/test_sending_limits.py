@@ -13,7 +13,7 @@ from domain.plans import SequenceSettings
 from domain.recipients import NewContent
 from domain.rules.actor import Actor
 from domain.rules.ids import new_id
-from domain.rules.outcomes import MailboxBroken, Refused, Sent
+from domain.rules.outcomes import Later, LaterReason, MailboxBroken, Refused, Sent
 from domain.rules.timing import SendingWindow
 from domain.secrets import Vault
 from tests.engine.sending_world import carry, claim_all, make_one, messages_of, open_error, set_row
@@ -92,6 +92,27 @@ async def test_a_place_of_the_day_that_was_claimed_and_not_used_comes_back_at_on
     await carry(again, TAKEN)
     assert await claim_all() == []
     assert len(await messages_of(again[0].recipient_id)) == 1
+
+
+async def test_the_places_of_the_day_come_back_when_the_server_was_out_of_reach(
+    workspace_id: UUID, actor: Actor, vault: Vault
+) -> None:
+    world = await make_world(workspace_id, actor, vault, steps=[email()], people=8)
+    await set_row("mailboxes", world.mailbox_id, daily_limit=5)
+    claims = await claim_all()
+    assert len(claims) == 5
+    await carry(claims[:1], TAKEN)
+    await carry(claims[1:], Later(LaterReason.TRANSPORT, "connection refused"), marked=False)
+    mailbox = (await fetch("SELECT * FROM mailboxes"))[0]
+    assert (mailbox["held_back_by"], mailbox["failures_in_a_row"]) == ("MAILBOX_BACKOFF", 1)
+    assert mailbox["next_send_at"] < datetime.now(UTC) + timedelta(minutes=2)
+    for places in (1, 3):  # one tries whether the server is back
+        await set_row("mailboxes", world.mailbox_id, next_send_at=datetime.now(UTC) - timedelta(seconds=1))
+        claims = await claim_all()
+        assert len(claims) == places
+        await carry(claims, TAKEN)
+    await set_row("mailboxes", world.mailbox_id, next_send_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert await claim_all() == []
 
 
 async def test_a_mailbox_keeps_its_minimum_gap_also_with_many_claimers(
