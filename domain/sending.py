@@ -276,8 +276,11 @@ _MARK = f"""
         WHERE x.state = 'CLAIMED' AND x.token = u.token AND x.lease_until > now() AND r.version = u.version
             AND r.current_step_id = x.step_id AND r.step_run = x.step_run
             AND r.due_at IS NOT NULL AND q.status = 'ACTIVE' AND m.state = 'CONNECTED' AND NOT {IN_FORCE}
+            AND c.email = u.to_address AND c.email_bounced_at IS NULL
         ORDER BY r.id
-        FOR NO KEY UPDATE OF x FOR SHARE OF r, q FOR KEY SHARE OF m
+        -- A contact being changed right now is not waited for, whoever changes it may want the recipient: the message
+        -- is given back and claimed anew with what the contact has become.
+        FOR NO KEY UPDATE OF x FOR SHARE OF r, q FOR KEY SHARE OF m FOR SHARE OF c SKIP LOCKED
     )
     UPDATE messages x SET state = 'HANDING_OVER', marked_at = now(), lease_until = now() + $10::interval,
         from_address = m.address, to_address = u.to_address, subject = u.subject, text = u.text, html = u.html,
@@ -292,8 +295,9 @@ async def mark(marks: Sequence[Mark], *, lease: timedelta = LEASE) -> set[UUID]:
     """Set the second mark on those messages that may go out right now, and return their ids.
 
     A missing id means: do not send. Its recipient moved, or its sequence, mailbox or a suppression forbids it, or the
-    claim is not this worker's any more. The mark and a pause, stop or opt-out exclude each other by row locks: after
-    one of those has answered, no mark is committed.
+    contact has another address by now or a dead one, or the claim is not this worker's any more. The mark and a pause,
+    stop, opt-out or change of address exclude each other by row locks: after one of those has answered, no mark
+    against it is committed.
     """
 
     async def work(t: Tx) -> set[UUID]:
