@@ -67,15 +67,19 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             Round("pending", _put_pending, every_seconds=1.0),
             Round("settle", _settle, every_seconds=1.0),
             Round("unsendable", _fail_unsendable, every_seconds=1.0),
-            Round("leases", sender.renew_leases, every_seconds=settings.lease_seconds / 3),
             Round("abandoned", _abandoned, every_seconds=min(5.0, settings.lease_seconds / 2)),
         ]
+
+        # Outlives the others: what is finished after `stop` must not look like a dead worker's.
+        leases = Round("leases", sender.renew_leases, every_seconds=settings.lease_seconds / 3)
+        carried = asyncio.Event()
 
         def wake() -> None:
             for each in rounds[:4]:  # what is unsendable is no one's to wait for: the timer is enough
                 each.wake()
 
         tasks = [asyncio.create_task(each.run(stop), name=f"loop-{each.name}") for each in rounds]
+        tasks.append(asyncio.create_task(leases.run(carried), name="loop-leases"))
         tasks.append(asyncio.create_task(_listen(settings.database_url, wake, stop), name="ring"))
         tasks.append(asyncio.create_task(_tick(settings.redis_url, wake, stop), name="arq"))
         log.info("the worker is ready")
@@ -84,7 +88,11 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
         finally:
             for each in rounds:
                 each.wake()  # a loop that sleeps would keep the end waiting
-            await sender.stop()
+            try:
+                await sender.stop()
+            finally:
+                carried.set()
+                leases.wake()
             _, late = await asyncio.wait(tasks, timeout=3)
             for task in late:
                 task.cancel()
