@@ -3,6 +3,8 @@
 Source: product.md section 2 "Pending actions".
 """
 
+import logging
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +19,10 @@ from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.rules.recipient import StepKind
 from domain.writing import Change, NewPending, read, write
+
+log = logging.getLogger("relance.pending")
+
+_ROUNDS: Final = 20  # a row that moves more often between two statements does not exist in practice
 
 _DUE = """
     SELECT r.id, r.workspace_id, r.version, t.kind, t.task_kind,
@@ -62,7 +68,10 @@ async def put_due_before_people(limit: int = 500) -> int:
                 )
             return len(await write(t, changes))
 
-        count += await tx(workspace_id, work)
+        try:
+            count += await tx(workspace_id, work)
+        except Exception:  # one workspace's trouble must not keep the others waiting
+            log.exception("the due tasks of workspace %s are not put before people yet", workspace_id)
     return count
 
 
@@ -101,7 +110,7 @@ async def skip(workspace_id: UUID, actor: Actor, pending_id: UUID) -> UUID:
 
 async def _close(workspace_id: UUID, actor: Actor, pending_id: UUID, outcome: str, note: str | None) -> UUID:
     async def work(t: Tx) -> UUID:
-        while True:
+        for _ in range(_ROUNDS):
             row = await t.fetchrow(
                 "SELECT * FROM pending_actions WHERE workspace_id = $1 AND id = $2", t.workspace_id, pending_id
             )
@@ -127,6 +136,12 @@ async def _close(workspace_id: UUID, actor: Actor, pending_id: UUID, outcome: st
             )
             if await write(t, [change]):
                 return before.id
+        raise PendingActionNotAvailable(
+            "Others are changing this recipient at this moment. Try again.",
+            outcome=None,
+            closed_by_kind=None,
+            closed_by_id=None,
+        )
 
     return await tx(workspace_id, work)
 
