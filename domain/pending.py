@@ -4,10 +4,12 @@ Source: product.md section 2 "Pending actions".
 """
 
 import logging
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import asyncpg
+import orjson
 
 from domain.database import Tx, fetch, tx
 from domain.plans import load_plan, load_plans
@@ -15,10 +17,18 @@ from domain.recipients import present
 from domain.refusals import ActionNotAvailable, NotFound, PendingActionNotAvailable
 from domain.rules import recipient as rules
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.content import (
+    ContentEmpty,
+    ContentTooLarge,
+    TemplateInvalid,
+    VariableMissing,
+    contact_variables,
+    render_text,
+)
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
-from domain.rules.recipient import StepKind
-from domain.writing import Change, NewPending, read, write
+from domain.rules.recipient import Plan, Recipient, StepKind
+from domain.writing import Change, NewError, NewPending, read, write
 
 log = logging.getLogger("relance.pending")
 
@@ -27,10 +37,14 @@ _ROUNDS: Final = 20  # a row that moves more often between two statements does n
 _DUE = """
     SELECT r.id, r.workspace_id, r.version, t.kind, t.task_kind,
         coalesce(o.subject, t.subject) AS subject, coalesce(o.body, t.body) AS body,
-        coalesce(o.task_title, t.task_title) AS task_title, coalesce(o.task_notes, t.task_notes) AS task_notes
+        coalesce(o.task_title, t.task_title) AS task_title, coalesce(o.task_notes, t.task_notes) AS task_notes,
+        c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields,
+        m.display_name AS sender_name, m.address AS sender_address
     FROM recipients r JOIN workspaces w ON w.id = r.workspace_id
     JOIN sequences s ON s.id = r.sequence_id AND s.workspace_id = r.workspace_id
     JOIN steps t ON t.id = r.current_step_id AND t.workspace_id = r.workspace_id
+    JOIN contacts c ON c.id = r.contact_id
+    LEFT JOIN mailboxes m ON m.id = r.mailbox_id
     LEFT JOIN recipient_steps o ON o.recipient_id = r.id AND o.step_id = t.id AND o.workspace_id = r.workspace_id
     WHERE r.due_kind IN ('MANUAL_EMAIL', 'TASK', 'SMS') AND t.kind = 'TASK' AND s.status = 'ACTIVE'
         AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds) AND r.pending_id IS NULL
@@ -54,18 +68,7 @@ async def put_due_before_people(limit: int = 500) -> int:
                     continue
                 if plans[before.sequence_id].paused:
                     continue  # paused since it was found due
-                puts = _prepared(rows[before.id], before.current_step_id)
-                after = rules.put_before_person(before, plans[before.sequence_id], puts.id, t.now)
-                changes.append(
-                    Change(
-                        before=before,
-                        after=after,
-                        type=EventType.ACTION_PENDING,
-                        actor=ENGINE,
-                        step_id=puts.step_id,
-                        puts=puts,
-                    )
-                )
+                changes.append(_put(before, plans[before.sequence_id], rows[before.id], before.current_step_id, t.now))
             return len(await write(t, changes))
 
         try:
@@ -75,7 +78,33 @@ async def put_due_before_people(limit: int = 500) -> int:
     return count
 
 
-def _prepared(row: asyncpg.Record, step_id: UUID) -> NewPending:
+def _put(before: Recipient, plan: Plan, row: asyncpg.Record, step_id: UUID, now: datetime) -> Change:
+    """Return the change that puts the task before a person, in words for this recipient; or the error that it has."""
+    prepared = _prepared(row, step_id)
+    failed = isinstance(prepared, NewError)
+    move = rules.fail if failed else rules.put_before_person
+    return Change(
+        before=before,
+        after=move(before, plan, prepared.id, now),
+        type=EventType.STEP_FAILED if failed else EventType.ACTION_PENDING,
+        actor=ENGINE,
+        step_id=step_id,
+        opens=prepared if isinstance(prepared, NewError) else None,
+        puts=prepared if isinstance(prepared, NewPending) else None,
+    )
+
+
+def _prepared(row: asyncpg.Record, step_id: UUID) -> NewPending | NewError:
+    try:
+        title, notes = _words_for(row)
+    except VariableMissing as problem:
+        return NewError(id=new_id(), code="VARIABLE_MISSING", detail=problem.name)
+    except TemplateInvalid as problem:
+        return NewError(id=new_id(), code="TEMPLATE_INVALID", detail=problem.reason)
+    except ContentEmpty as problem:
+        return NewError(id=new_id(), code="CONTENT_EMPTY", detail=problem.part)
+    except ContentTooLarge as problem:
+        return NewError(id=new_id(), code="MESSAGE_TOO_LARGE", detail=str(problem))
     return NewPending(
         id=new_id(),
         step_id=step_id,
@@ -83,9 +112,26 @@ def _prepared(row: asyncpg.Record, step_id: UUID) -> NewPending:
         subject=row["subject"],
         body=row["body"],
         task_kind=row["task_kind"],
-        task_title=row["task_title"],
-        task_notes=row["task_notes"],
+        task_title=title,
+        task_notes=notes,
     )
+
+
+def _words_for(row: asyncpg.Record) -> tuple[str, str | None]:
+    variables = contact_variables(
+        **{name: row[name] for name in ("first_name", "last_name", "email", "phone", "company", "time_zone")},
+        fields=orjson.loads(row["custom_fields"]),
+        sender_name=row["sender_name"],
+        sender_address=row["sender_address"],
+    )
+    title = _without_nul(render_text(row["task_title"] or "", variables)).strip()
+    if not title:
+        raise ContentEmpty("title")
+    return title, _without_nul(render_text(row["task_notes"], variables)) if row["task_notes"] else None
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "")
 
 
 async def complete_task(workspace_id: UUID, actor: Actor, pending_id: UUID, note: str | None = None) -> UUID:
