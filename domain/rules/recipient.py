@@ -222,9 +222,7 @@ def leave_step(recipient: Recipient, plan: Plan, at: datetime, now: datetime) ->
     return settle(moved, plan, now)
 
 
-def fail(
-    recipient: Recipient, plan: Plan, error_id: UUID, now: datetime, *, step_id: UUID | None = None
-) -> Recipient:
+def fail(recipient: Recipient, plan: Plan, error_id: UUID, now: datetime, *, step_id: UUID | None = None) -> Recipient:
     """Open an error at the current step, or go back to the step that failed: a delivery report speaks of a message
     whose step was left already, or whose recipient had completed."""
     failed = replace(

@@ -105,11 +105,10 @@ async def test_the_places_of_the_day_come_back_when_the_server_was_out_of_reach(
     mailbox = (await fetch("SELECT * FROM mailboxes"))[0]
     assert (mailbox["held_back_by"], mailbox["failures_in_a_row"]) == ("MAILBOX_BACKOFF", 1)
     assert mailbox["next_send_at"] < datetime.now(UTC) + timedelta(minutes=2)
-    for places in (1, 3):  # one tries whether the server is back
-        await set_row("mailboxes", world.mailbox_id, next_send_at=datetime.now(UTC) - timedelta(seconds=1))
-        claims = await claim_all()
-        assert len(claims) == places
-        await carry(claims, TAKEN)
+    await set_row("mailboxes", world.mailbox_id, next_send_at=datetime.now(UTC) - timedelta(seconds=1))
+    claims = await claim_all()
+    assert len(claims) == 4
+    await carry(claims, TAKEN)
     await set_row("mailboxes", world.mailbox_id, next_send_at=datetime.now(UTC) - timedelta(seconds=1))
     assert await claim_all() == []
 
