@@ -26,11 +26,11 @@ async def test_a_frozen_worker_that_wakes_after_its_lease_sends_nothing_twice(
     passing = 1 if place in FIRST else 2
     async with dawdling_server() as server:
         await enrol_people(workspace_id, actor, vault, server, 3, mailboxes=1)
-        frozen = crew.start(faults=f"{place}=stop@{passing}", slots=1, lease_seconds=1)
+        frozen = crew.start(faults=f"{place}=stop@{passing}", slots=1, lease_seconds=3)
         await frozen.stopped_itself()
-        await asyncio.sleep(1.1)  # its lease runs out by itself
+        await asyncio.sleep(3.2)  # its lease runs out by itself
         healthy = Settings(
-            database_url=crew.database_url, redis_url=crew.redis_url, secret_key=SECRET_KEY, lease_seconds=1
+            database_url=crew.database_url, redis_url=crew.redis_url, secret_key=SECRET_KEY, lease_seconds=3
         )
         async with working(healthy):
             await until(lambda: drained(workspace_id))
