@@ -32,7 +32,6 @@ from domain.rules.ids import new_id
 from domain.rules.timing import closed_because
 from domain.suppression import IN_FORCE
 
-BURST: Final = 10  # messages a mailbox without a gap may have claimed at once
 LEASE: Final = timedelta(seconds=60)
 
 
@@ -100,10 +99,12 @@ _CLAIM = """
             FOR NO KEY UPDATE OF m SKIP LOCKED
         ) m
         CROSS JOIN LATERAL (
-            SELECT m.daily_limit - count(*) - (
-                    SELECT count(*) FROM messages k
-                    WHERE k.mailbox_id = m.id AND k.state = 'CLAIMED' AND k.lease_until > now()
-                ) AS left_today, min(x.marked_at) AS oldest
+            SELECT count(*) AS in_hand, count(*) FILTER (WHERE k.state = 'CLAIMED') AS claimed
+            FROM messages k
+            WHERE k.mailbox_id = m.id AND k.state IN ('CLAIMED', 'HANDING_OVER') AND k.lease_until > now()
+        ) h
+        CROSS JOIN LATERAL (
+            SELECT m.daily_limit - h.claimed - count(*) AS left_today, min(x.marked_at) AS oldest
             FROM messages x
             WHERE x.mailbox_id = m.id AND x.marked_at > now() - interval '24 hours'
         ) b
@@ -119,7 +120,8 @@ _CLAIM = """
                 AND (x.id IS NULL OR x.state IN ('DROPPED', 'DEFERRED')
                     OR (x.state = 'CLAIMED' AND x.lease_until < now()))
             ORDER BY r.due_at, r.id
-            LIMIT greatest(0, least(b.left_today, CASE WHEN m.minimum_gap_seconds = 0 THEN $2 ELSE 1 END))
+            LIMIT greatest(0, least(b.left_today, CASE WHEN m.minimum_gap_seconds = 0 THEN $2::int ELSE 1 END,
+                CASE WHEN m.failures_in_a_row = 0 THEN $2 ELSE 1 END - h.in_hand))
         ) d
         -- claimed by another since this statement began: what is counted here is older than the locked row
         WHERE m.row_version = (SELECT s.xmin FROM mailboxes s WHERE s.id = m.id)
@@ -184,16 +186,19 @@ _LOAD = """
 """
 
 
-async def claim(free_slots: int, message_id_key: bytes, *, lease: timedelta = LEASE) -> list[Claim]:
+async def claim(
+    free_slots: int, message_id_key: bytes, *, per_mailbox: int | None = None, lease: timedelta = LEASE
+) -> list[Claim]:
     """Claim up to `free_slots` due emails of all workspaces, over as many mailboxes as possible; [] when none is due.
 
+    A mailbox has at most `per_mailbox` in hand, over all workers (None: any number); one when its server failed last.
     The claims are committed when this returns: whoever dies with them leaves nothing that was sent.
     """
     ids = [new_id() for _ in range(free_slots)]
     local_parts = [_local_part(message_id_key, message_id) for message_id in ids]
 
     async def work(t: Tx) -> list[UUID]:
-        rows = await t.fetch(_CLAIM, free_slots, BURST, ids, local_parts, lease)
+        rows = await t.fetch(_CLAIM, free_slots, per_mailbox, ids, local_parts, lease)
         return [row["id"] for row in rows]
 
     claimed = await tx(None, work, rings=False)

@@ -17,9 +17,10 @@ from uuid import UUID
 from domain import delivery, sending, signals, waiting
 from domain.delivery import NotSendable, Result
 from domain.faults import point
-from domain.rules.outcomes import MailboxBroken, Outcome, Unknown
+from domain.rules.outcomes import Later, MailboxBroken, Outcome, Unknown
 from domain.secrets import SecretUnreadable, Vault
 from domain.sending import Account, Claim, Mark
+from domain.waiting import MAILBOX_WAITS
 from workers.batching import Batching
 from workers.composing import Letter, composed
 from workers.smtp import SmtpAccount, SmtpSession
@@ -27,6 +28,9 @@ from workers.smtp_pool import SmtpPool
 
 log = logging.getLogger("relance.sender")
 
+# Of one mailbox: two that are handed over and two that come next. More would only keep others out while its server is
+# slow.
+_IN_HAND_PER_MAILBOX: Final = 4
 _PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0, *[10.0] * 30)
 
 
@@ -48,6 +52,7 @@ class Sender:
         self._on_free = on_free  # called when a slot became free
         self._pool = pool or SmtpPool()
         self._tasks: dict[asyncio.Task[None], Claim] = {}
+        self._held_back: set[UUID] = set()  # messages in hand whose mailbox has failed since they were claimed
         self._mark = Batching(self._mark_all)
         self._record = Batching(self._record_all)
         self._stopping = False
@@ -60,7 +65,9 @@ class Sender:
         free = self._slots - len(self._tasks)
         if self._stopping or free <= 0:
             return False
-        claims = await sending.claim(free, self._vault.message_id_key, lease=self._lease)
+        claims = await sending.claim(
+            free, self._vault.message_id_key, per_mailbox=_IN_HAND_PER_MAILBOX, lease=self._lease
+        )
         await point("after_claim")
         for claim in claims:
             task = asyncio.get_running_loop().create_task(self._carry(claim), name=f"send-{claim.message_id}")
@@ -69,7 +76,7 @@ class Sender:
         return 0 < len(claims) < free
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
+        self._held_back.discard(self._tasks.pop(task).message_id)
         self._on_free()
         if not task.cancelled() and task.exception() is not None:
             log.error("carrying a message failed; its lease will run out", exc_info=task.exception())
@@ -109,7 +116,7 @@ class Sender:
             await self._hand_over(claim, letter, session)
 
     async def _hand_over(self, claim: Claim, letter: Letter, session: SmtpSession) -> None:
-        if self._stopping:
+        if self._stopping or claim.message_id in self._held_back:
             await sending.release([claim])
             return
         failed = await session.address(claim.account.address, letter.mark.to_address, letter.mime)
@@ -137,6 +144,13 @@ class Sender:
 
     async def _finish(self, claim: Claim, outcome: Outcome | NotSendable) -> None:
         await point("before_record")
+        if isinstance(outcome, MailboxBroken) or (isinstance(outcome, Later) and outcome.reason in MAILBOX_WAITS):
+            # What waits here for a session of this mailbox is not to try the same server one after the other.
+            self._held_back |= {
+                other.message_id
+                for other in self._tasks.values()
+                if other.account.mailbox_id == claim.account.mailbox_id
+            }
         result = Result(claim.message_id, claim.token, outcome)
         recorded = await self._record((claim.workspace_id, result))
         if recorded is None:

@@ -84,7 +84,7 @@ async def test_a_server_out_of_reach_holds_the_mailbox_and_costs_no_recipient_it
     assert await claim_all() == []
     await set_row("mailboxes", mailbox["id"], next_send_at=datetime.now(UTC) - timedelta(seconds=1))
     again = await claim_all()
-    assert {claim.tries for claim in again} == {1}
+    assert [claim.tries for claim in again] == [1]  # one tries whether the server is back
     await carry(again, TAKEN)
     assert (await fetch("SELECT * FROM mailboxes"))[0]["failures_in_a_row"] == 0
 
