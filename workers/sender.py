@@ -14,9 +14,12 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 from domain import delivery, sending, signals, waiting
 from domain.delivery import NotSendable, Result
 from domain.faults import point
+from domain.refusals import DatabaseUnreachable
 from domain.rules.outcomes import Later, MailboxBroken, Outcome, Unknown
 from domain.secrets import SecretUnreadable, Vault
 from domain.sending import Account, Claim, Mark
@@ -31,6 +34,7 @@ log = logging.getLogger("relance.sender")
 # Of one mailbox: two that are handed over and two that come next. More would only keep others out while its server is
 # slow.
 _IN_HAND_PER_MAILBOX: Final = 4
+_FAILURES_AT_MOST: Final = 3  # claims of one message that end by a mistake of ours, until the mistake is shown
 _PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0, *[10.0] * 30)
 
 
@@ -53,6 +57,8 @@ class Sender:
         self._pool = pool or SmtpPool()
         self._tasks: dict[asyncio.Task[None], Claim] = {}
         self._held_back: set[UUID] = set()  # messages in hand whose mailbox has failed since they were claimed
+        self._marked: set[UUID] = set()  # messages in hand that are past their second mark
+        self._failures: dict[UUID, int] = {}  # mistakes of ours so far, by message
         self._mark = Batching(self._mark_all)
         self._record = Batching(self._record_all)
         self._stopping = False
@@ -76,7 +82,9 @@ class Sender:
         return 0 < len(claims) < free
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._held_back.discard(self._tasks.pop(task).message_id)
+        message_id = self._tasks.pop(task).message_id
+        self._held_back.discard(message_id)
+        self._marked.discard(message_id)
         self._on_free()
         if not task.cancelled() and task.exception() is not None:
             log.error("carrying a message failed; its lease will run out", exc_info=task.exception())
@@ -100,6 +108,20 @@ class Sender:
         await self._pool.close()
 
     async def _carry(self, claim: Claim) -> None:
+        try:
+            await self._carry_out(claim)
+        except Exception as problem:
+            # Past the second mark it is never claimed again: a person is asked when the lease runs out.
+            if _is_an_outage(problem) or claim.message_id in self._marked:
+                raise
+            self._failures[claim.message_id] = failures = self._failures.get(claim.message_id, 0) + 1
+            if failures < _FAILURES_AT_MOST:
+                raise
+            log.exception("message %s failed %s times and is an error now", claim.message_id, failures)
+            await self._finish(claim, NotSendable("INTERNAL_ERROR", str(claim.message_id)))
+        self._failures.pop(claim.message_id, None)
+
+    async def _carry_out(self, claim: Claim) -> None:
         if not claim.window_open:
             await waiting.wait_for_window(claim.workspace_id, [claim.recipient_id])
             await sending.release([claim])
@@ -124,10 +146,14 @@ class Sender:
             await self._finish(claim, failed)
             return
         await point("before_mark")
-        if not await self._mark(letter.mark):
+        marked = await self._mark(letter.mark)
+        if marked is None:
+            marked = claim.message_id in await sending.mark([letter.mark], lease=self._lease)
+        if not marked:
             await sending.release([claim])
             await signals.end_if_suppressed(claim.workspace_id, claim.recipient_id)
             return
+        self._marked.add(claim.message_id)
         await point("after_mark")
         outcome = await self._send(claim, letter, session)
         await point("after_dot")
@@ -181,8 +207,13 @@ class Sender:
                 return MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", str(problem))
         return smtp_account(account, password)
 
-    async def _mark_all(self, marks: Sequence[Mark]) -> list[bool]:
-        allowed = await sending.mark(marks, lease=self._lease)
+    async def _mark_all(self, marks: Sequence[Mark]) -> list[bool | None]:
+        """Return for each whether it may go out; None for all when they could not be marked together."""
+        try:
+            allowed = await sending.mark(marks, lease=self._lease)
+        except Exception:
+            log.warning("%s messages are marked one by one", len(marks), exc_info=True)
+            return [None] * len(marks)
         return [mark.claim.message_id in allowed for mark in marks]
 
     async def _record_all(self, results: Sequence[tuple[UUID, Result]]) -> list[bool | None]:
@@ -197,6 +228,13 @@ class Sender:
                 log.warning("%s outcomes are recorded one by one", len(together), exc_info=True)
                 failed.add(workspace_id)
         return [None if workspace in failed else result.message_id in recorded for workspace, result in results]
+
+
+def _is_an_outage(problem: Exception) -> bool:
+    """Return whether the database or the network failed rather than this message."""
+    if isinstance(problem, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError):
+        return False
+    return isinstance(problem, OSError | asyncpg.PostgresError | asyncpg.InterfaceError | DatabaseUnreachable)
 
 
 def _composed(claim: Claim) -> Letter | NotSendable:
