@@ -37,16 +37,13 @@ def say_json(value: Any) -> None:
 
 
 def _named_as_in_the_api(value: Any) -> Any:
+    from domain.refusals import api_name
+
     if isinstance(value, dict):
-        return {_camel(str(name)): _named_as_in_the_api(inner) for name, inner in value.items()}
+        return {api_name(str(name)): _named_as_in_the_api(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_named_as_in_the_api(inner) for inner in value]
     return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 def write_log(level: str) -> None:

@@ -17,7 +17,7 @@ from domain.refusals import Invalid, NotFound, SequenceActionNotAvailable
 from domain.rules.addresses import TimeZoneUnknown, check_time_zone
 from domain.rules.content import TemplateInvalid, check_template
 from domain.rules.ids import new_id
-from domain.rules.recipient import SequenceStatus, StepKind
+from domain.rules.plan import SequenceStatus, StepKind
 from domain.rules.timing import Wait, next_opening
 from domain.sequences import locked, refuse_in, refuse_unless
 

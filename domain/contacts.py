@@ -16,7 +16,7 @@ import asyncpg
 import orjson
 
 from domain.database import Tx, tx
-from domain.refusals import ContactAmbiguous, DuplicateInBatch, Invalid, NotFound, Refusal
+from domain.refusals import ContactAmbiguous, DuplicateInBatch, Invalid, NotFound, Refusal, api_name
 from domain.rules.addresses import EmailInvalid, TimeZoneUnknown, address_key, check_time_zone, normalise_email
 from domain.rules.ids import new_id
 
@@ -63,9 +63,9 @@ def cleaned(given: ContactFields) -> ContactFields:
     for name, value in given.values.items():
         text = value.strip() if value else None
         if text is not None and any(ord(letter) < 32 or "\ud800" <= letter <= "\udfff" for letter in text):
-            raise Invalid(f"{_words(name)} must be one line of text.", field=[_camel(name)])
+            raise Invalid(f"{_words(name)} must be one line of text.", field=[api_name(name)])
         if text is not None and len(text) > _LENGTHS[name]:
-            raise Invalid(f"{_words(name)} is longer than {_LENGTHS[name]} characters.", field=[_camel(name)])
+            raise Invalid(f"{_words(name)} is longer than {_LENGTHS[name]} characters.", field=[api_name(name)])
         values[name] = text or None
     try:
         if email := values.get("email"):
@@ -108,11 +108,6 @@ def _check_custom_size(custom: Mapping[str, Any], written: bytes) -> None:
 
 def _words(name: str) -> str:
     return name.replace("_", " ").capitalize()
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 async def upsert(workspace_id: UUID, given: ContactFields) -> UUID:

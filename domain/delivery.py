@@ -35,7 +35,8 @@ from domain.rules.outcomes import (
     Unknown,
     retry_after,
 )
-from domain.rules.recipient import Plan, Recipient
+from domain.rules.plan import Plan
+from domain.rules.recipient import Recipient
 from domain.sending import TURN_BACK
 from domain.waiting import MAILBOX_WAITS
 from domain.writing import Change, NewError, read, write
@@ -192,13 +193,9 @@ def _at_this_step(before: Recipient, row: asyncpg.Record) -> bool:
 def _sent(before: Recipient, plan: Plan, row: asyncpg.Record, now: datetime) -> Change | None:
     if before.deleted_at is not None:
         return None
-    contacted = replace(before, contacted_at=before.contacted_at or now)
-    # Whatever run of the step it was: once one is known to be sent, no further one may go out.
-    here = not before.ended and before.current_step_id == row["step_id"]
-    after = rules.leave_step(contacted, plan, now, now) if here else contacted
     return Change(
         before=before,
-        after=after,
+        after=rules.carry_out(before, plan, row["step_id"], now, now),
         type=EventType.STEP_CARRIED_OUT,
         actor=ENGINE,
         step_id=row["step_id"],

@@ -35,7 +35,8 @@ from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.rules.lifecycle import EndReason
-from domain.rules.recipient import Plan, Recipient, Step, StepKind, settle
+from domain.rules.plan import Plan, Step, StepKind
+from domain.rules.recipient import Recipient, settle
 from domain.suppression import suppressed_contacts
 
 _START_WITHIN: Final = timedelta(days=3650)

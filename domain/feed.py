@@ -26,7 +26,6 @@ from domain.refusals import Refusal
 
 NUMBERED_AT_ONCE: Final = 5_000
 WIRE_CHANNEL: Final = "relance:feed"  # of Redis: numbered events, one message per workspace and batch
-REPLAYED_AT_MOST: Final = 5_000
 _NUMBERING_LOCK: Final = 7_205_119
 
 
@@ -176,21 +175,6 @@ async def after(workspace_id: UUID, cursor: str, *, limit: int = 100, sequence_i
         workspace_id,
         seq,
         sequence_id,
-        limit,
-    )
-    return [_to_event(row) for row in rows]
-
-
-async def of_recipient(workspace_id: UUID, recipient_id: UUID, *, after_seq: int = 0, limit: int = 100) -> list[Event]:
-    """Return the numbered events of one recipient, oldest first."""
-    rows = await fetch(
-        f"""
-        SELECT {FIELDS} FROM events e JOIN feeds f ON f.workspace_id = e.workspace_id
-        WHERE e.workspace_id = $1 AND e.recipient_id = $2 AND e.seq > $3 ORDER BY e.version LIMIT $4
-        """,
-        workspace_id,
-        recipient_id,
-        after_seq,
         limit,
     )
     return [_to_event(row) for row in rows]

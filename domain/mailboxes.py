@@ -17,7 +17,7 @@ import asyncpg
 
 from domain.database import Tx, fetch, tx
 from domain.plans import load_plans
-from domain.refusals import Invalid, NotFound
+from domain.refusals import Invalid, NotFound, api_name
 from domain.rules import recipient as rules
 from domain.rules.actor import ENGINE
 from domain.rules.addresses import EmailInvalid, address_key, normalise_email
@@ -66,7 +66,7 @@ async def create(workspace_id: UUID, vault: Vault, given: MailboxFields) -> UUID
     values.setdefault("smtp_port", 465 if values["smtp_security"] == "TLS" else 587)
     for name, label in (("address", "an address"), ("smtp_host", "an SMTP host")):
         if not values.get(name):
-            raise Invalid(f"A mailbox needs {label}.", field=[_camel(name)])
+            raise Invalid(f"A mailbox needs {label}.", field=[api_name(name)])
     mailbox_id = new_id()
     sealed = _sealed(vault, workspace_id, mailbox_id, values) | {"address_key": address_key(values["address"])}
 
@@ -292,8 +292,3 @@ def _sealed(vault: Vault, workspace_id: UUID, mailbox_id: UUID, values: dict[str
         if name in sealed:
             sealed[name] = vault.seal(sealed[name], workspace_id, f"mailboxes.{name}", mailbox_id)
     return sealed
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)

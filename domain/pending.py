@@ -9,37 +9,27 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
-import orjson
 
+from domain import task_words
 from domain.database import Tx, fetch, tx
 from domain.plans import load_plan, load_plans
-from domain.recipients import present
 from domain.refusals import ActionNotAvailable, NotFound, PendingActionNotAvailable
 from domain.rules import recipient as rules
 from domain.rules.actor import ENGINE, Actor
-from domain.rules.content import (
-    ContentEmpty,
-    ContentTooLarge,
-    TemplateInvalid,
-    VariableMissing,
-    contact_variables,
-    render_text,
-)
+from domain.rules.content import ContentProblem
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
-from domain.rules.recipient import Plan, Recipient, StepKind
+from domain.rules.plan import Plan, StepKind
+from domain.rules.recipient import Recipient
 from domain.writing import Change, NewError, NewPending, read, write
 
 log = logging.getLogger("relance.pending")
 
 _ROUNDS: Final = 20  # a row that moves more often between two statements does not exist in practice
 
-_DUE = """
+_DUE = f"""
     SELECT r.id, r.workspace_id, r.version, t.kind, t.task_kind,
-        coalesce(o.subject, t.subject) AS subject, coalesce(o.body, t.body) AS body,
-        coalesce(o.task_title, t.task_title) AS task_title, coalesce(o.task_notes, t.task_notes) AS task_notes,
-        c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields,
-        m.display_name AS sender_name, m.address AS sender_address
+        coalesce(o.subject, t.subject) AS subject, coalesce(o.body, t.body) AS body, {task_words.COLUMNS}
     FROM recipients r JOIN workspaces w ON w.id = r.workspace_id
     JOIN sequences s ON s.id = r.sequence_id AND s.workspace_id = r.workspace_id
     JOIN steps t ON t.id = r.current_step_id AND t.workspace_id = r.workspace_id
@@ -96,15 +86,9 @@ def _put(before: Recipient, plan: Plan, row: asyncpg.Record, step_id: UUID, now:
 
 def _prepared(row: asyncpg.Record, step_id: UUID) -> NewPending | NewError:
     try:
-        title, notes = _words_for(row)
-    except VariableMissing as problem:
-        return NewError(id=new_id(), code="VARIABLE_MISSING", detail=problem.name)
-    except TemplateInvalid as problem:
-        return NewError(id=new_id(), code="TEMPLATE_INVALID", detail=problem.reason)
-    except ContentEmpty as problem:
-        return NewError(id=new_id(), code="CONTENT_EMPTY", detail=problem.part)
-    except ContentTooLarge as problem:
-        return NewError(id=new_id(), code="MESSAGE_TOO_LARGE", detail=str(problem))
+        title, notes = task_words.for_person(row)
+    except ContentProblem as problem:
+        return NewError(id=new_id(), code=problem.code, detail=problem.detail)
     return NewPending(
         id=new_id(),
         step_id=step_id,
@@ -115,23 +99,6 @@ def _prepared(row: asyncpg.Record, step_id: UUID) -> NewPending | NewError:
         task_title=title,
         task_notes=notes,
     )
-
-
-def _words_for(row: asyncpg.Record) -> tuple[str, str | None]:
-    variables = contact_variables(
-        **{name: row[name] for name in ("first_name", "last_name", "email", "phone", "company", "time_zone")},
-        fields=orjson.loads(row["custom_fields"]),
-        sender_name=row["sender_name"],
-        sender_address=row["sender_address"],
-    )
-    title = _without_nul(render_text(row["task_title"] or "", variables)).strip()
-    if not title:
-        raise ContentEmpty("title")
-    return title, _without_nul(render_text(row["task_notes"], variables)) if row["task_notes"] else None
-
-
-def _without_nul(text: str) -> str:
-    return text.replace("\0", "")
 
 
 async def complete_task(workspace_id: UUID, actor: Actor, pending_id: UUID, note: str | None = None) -> UUID:
@@ -169,7 +136,7 @@ async def _close(workspace_id: UUID, actor: Actor, pending_id: UUID, outcome: st
                 continue  # it is being closed at this moment: read again what it became
             plan = await load_plan(t, before.sequence_id)
             if before.held or plan.paused:
-                raise ActionNotAvailable("It is paused. Resume it first.", *present(before, plan))
+                raise ActionNotAvailable("It is paused. Resume it first.", *rules.present(before, plan))
             change = Change(
                 before=before,
                 after=rules.leave_step(before, plan, t.now, t.now),

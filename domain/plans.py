@@ -11,7 +11,7 @@ import orjson
 
 from domain.database import Tx
 from domain.refusals import NotFound
-from domain.rules.recipient import Plan, SequenceStatus, Step, StepKind
+from domain.rules.plan import Plan, SequenceStatus, Step, StepKind
 from domain.rules.timing import SendingWindow, Wait, WaitUnit
 
 

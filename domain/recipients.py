@@ -10,15 +10,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from domain import own_content
 from domain.database import Tx, tx
+from domain.own_content import NewContent
 from domain.plans import load_plan
-from domain.refusals import ActionNotAvailable, Invalid, NotFound, RetryNotAvailable, StepBeingSent, VersionMismatch
+from domain.refusals import ActionNotAvailable, NotFound, RetryNotAvailable, StepBeingSent, VersionMismatch
 from domain.rules import recipient as rules
 from domain.rules.actor import Actor
-from domain.rules.content import TemplateInvalid, check_template
 from domain.rules.event_types import EventType
-from domain.rules.lifecycle import Action, EndReason, Status, available_actions, shown_status, unavailable_reason
-from domain.rules.recipient import Plan, Recipient, StepKind
+from domain.rules.lifecycle import Action, EndReason, unavailable_reason
+from domain.rules.plan import Plan
+from domain.rules.recipient import Recipient
 from domain.rules.step_errors import StepErrorAction, StepErrorCode, available_error_actions
 from domain.writing import Change, read, write
 
@@ -31,16 +33,6 @@ class Acted:
 
     recipient_id: UUID
     in_flight: int = 0  # messages whose hand-over had begun before the answer; they cannot be called back
-
-
-@dataclass(frozen=True, slots=True)
-class NewContent:
-    """A recipient's own text for one step. None keeps what is there."""
-
-    subject: str | None = None
-    body: str | None = None
-    task_title: str | None = None
-    task_notes: str | None = None
 
 
 Decide = Callable[[Tx, Recipient, Plan], Awaitable[Change]]
@@ -146,7 +138,8 @@ async def edit_content(
 ) -> Acted:
     """Give this recipient a text of its own for a step it has not carried out; None takes its own text back.
 
-    In ERROR, editing the failed step tries it again, unless its delivery is unconfirmed.
+    In ERROR, editing the failed step tries it again, unless its delivery is unconfirmed. A task that waits for a person
+    already is written out again.
 
     Raises:
         NotFound, ActionNotAvailable, VersionMismatch
@@ -164,7 +157,7 @@ async def edit_content(
         # Only now is it certain: our row lock and the second mark exclude each other. And only the winner of a race
         # may save: a text saved before a round that is decided again would look as if it had been there already.
         await _refuse_while_being_sent(t, before, plan, step_id)
-        await _save_content(t, before, plan, step_id, content)
+        await own_content.save(t, before, plan, step_id, content)
 
     return await _act(workspace_id, recipient_id, Action.EDIT_CONTENT, expected_version, decide, afterwards)
 
@@ -230,7 +223,7 @@ def guard(before: Recipient, plan: Plan, action: Action | None, expected_version
         VersionMismatch, ActionNotAvailable
     """
     if expected_version is not None and expected_version != before.version:
-        raise VersionMismatch(expected_version, before.version, *present(before, plan))
+        raise VersionMismatch(expected_version, before.version, *rules.present(before, plan))
     if action is not None:
         reason = unavailable_reason(action, before.status, sequence_paused=plan.paused)
         if reason is not None:
@@ -238,15 +231,7 @@ def guard(before: Recipient, plan: Plan, action: Action | None, expected_version
 
 
 def _not_available(before: Recipient, plan: Plan, reason: str) -> ActionNotAvailable:
-    return ActionNotAvailable(reason, *present(before, plan))
-
-
-def present(before: Recipient, plan: Plan) -> tuple[Status, tuple[Action, ...]]:
-    """Return what a refusal says: the status as it is shown, and what is available."""
-    return (
-        shown_status(before.status, sequence_paused=plan.paused),
-        available_actions(before.status, sequence_paused=plan.paused),
-    )
+    return ActionNotAvailable(reason, *rules.present(before, plan))
 
 
 async def _retryable(t: Tx, error_id: UUID) -> bool:
@@ -259,7 +244,7 @@ async def _retryable(t: Tx, error_id: UUID) -> bool:
 
 async def _refuse_while_being_sent(t: Tx, before: Recipient, plan: Plan, step_id: UUID | None) -> None:
     if await _in_flight(t, before.id, step_id):
-        raise StepBeingSent(*present(before, plan))
+        raise StepBeingSent(*rules.present(before, plan))
 
 
 async def _in_flight(t: Tx, recipient_id: UUID, step_id: UUID | None = None) -> int:
@@ -273,66 +258,3 @@ async def _in_flight(t: Tx, recipient_id: UUID, step_id: UUID | None = None) -> 
         step_id,
     )
     return count
-
-
-async def _save_content(t: Tx, before: Recipient, plan: Plan, step_id: UUID, content: NewContent | None) -> None:
-    step = plan.step(step_id)
-    if step is None or step.removed:
-        raise NotFound("step", field=["stepId"])
-    own = await t.fetchrow(
-        "SELECT * FROM recipient_steps WHERE workspace_id = $1 AND recipient_id = $2 AND step_id = $3",
-        t.workspace_id,
-        before.id,
-        step_id,
-    )
-    if own is not None and own["outcome"] is not None:
-        raise _not_available(before, plan, "This step has been carried out or skipped already.")
-    if content is None:
-        if own is None or own["edited_at"] is None:
-            raise Invalid("This step's text is the sequence's own already; there is nothing to reset.", field=["reset"])
-        values: tuple[str | None, ...] = (None, None, None, None)
-    else:
-        _check_content(step.kind, content)
-        values = tuple(
-            new if new is not None else (own[name] if own else None)
-            for name, new in (
-                ("subject", content.subject),
-                ("body", content.body),
-                ("task_title", content.task_title),
-                ("task_notes", content.task_notes),
-            )
-        )
-        if own is not None and values == (own["subject"], own["body"], own["task_title"], own["task_notes"]):
-            raise Invalid("This text is saved already; nothing was changed.", field=["body"])
-    await t.execute(
-        """
-        INSERT INTO recipient_steps (workspace_id, recipient_id, step_id, subject, body, task_title, task_notes,
-            edited_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN $9::timestamptz END)
-        ON CONFLICT (recipient_id, step_id) DO UPDATE SET subject = excluded.subject, body = excluded.body,
-            task_title = excluded.task_title, task_notes = excluded.task_notes, edited_at = excluded.edited_at
-        """,
-        t.workspace_id,
-        before.id,
-        step_id,
-        *values,
-        content is not None,
-        t.now,
-    )
-
-
-def _check_content(kind: StepKind, content: NewContent) -> None:
-    is_task = kind is StepKind.TASK
-    given = {"subject": content.subject, "body": content.body}
-    tasks = {"taskTitle": content.task_title, "taskNotes": content.task_notes}
-    for name, value in (given if is_task else tasks).items():
-        if value is not None:
-            raise Invalid(f"A {'task' if is_task else 'message'} has no {name}.", field=[name])
-    if all(value is None for value in (given | tasks).values()):
-        raise Invalid("Give a new text, or reset to the sequence's own.", field=["taskTitle" if is_task else "body"])
-    for name, value in (given | tasks).items():
-        if value is not None:
-            try:
-                check_template(value)
-            except TemplateInvalid as problem:
-                raise Invalid(str(problem), field=[name]) from None

@@ -11,6 +11,12 @@ from uuid import UUID
 from domain.rules.lifecycle import Action, Status
 
 
+def api_name(name: str) -> str:
+    """Return a name as the API writes it: `smtp_host` is `smtpHost`."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
 class Refusal(Exception):
     """A request that was understood and is not carried out. Nothing has changed."""
 

@@ -14,8 +14,6 @@ Leases, turns and limits are machine time; when a step is due is business time.
 Source: architecture.md "The flow of one step"; reliability.md 2.1, 2.2, 2.15.
 """
 
-import base64
-import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,6 +27,7 @@ import orjson
 from domain.database import Tx, fetch, tx
 from domain.plans import SequenceSettings
 from domain.rules.ids import new_id
+from domain.rules.mime import message_token
 from domain.rules.timing import closed_because
 from domain.suppression import IN_FORCE
 
@@ -130,12 +129,12 @@ _CLAIM = """
         SELECT *, row_number() OVER () AS n FROM turn
     ), taken AS (
         INSERT INTO messages (id, workspace_id, recipient_id, sequence_id, contact_id, mailbox_id, step_id, step_run,
-            direction, channel, state, rfc_message_id, "references", token, tries, first_tried_at, lease_until,
+            direction, channel, state, rfc_message_id, "references", token, tries, lease_until,
             created_at)
         SELECT ($3::uuid[])[n], workspace_id, recipient_id, sequence_id, contact_id, mailbox_id, current_step_id,
             step_run, 'OUTGOING', 'EMAIL', 'CLAIMED',
             '<' || ($4::text[])[n] || '@' || split_part(address, '@', 2) || '>',
-            '[]', 1, 1, now(), now() + $5::interval, now()
+            '[]', 1, 1, now() + $5::interval, now()
         FROM numbered
         ON CONFLICT (recipient_id, step_id, step_run) DO UPDATE
         SET state = 'CLAIMED', token = messages.token + 1, mailbox_id = excluded.mailbox_id,
@@ -195,7 +194,7 @@ async def claim(
     The claims are committed when this returns: whoever dies with them leaves nothing that was sent.
     """
     ids = [new_id() for _ in range(free_slots)]
-    local_parts = [_local_part(message_id_key, message_id) for message_id in ids]
+    local_parts = [message_token(message_id_key, message_id) for message_id in ids]
 
     async def work(t: Tx) -> list[UUID]:
         rows = await t.fetch(_CLAIM, free_slots, per_mailbox, ids, local_parts, lease)
@@ -203,11 +202,6 @@ async def claim(
 
     claimed = await tx(None, work, rings=False)
     return await load(claimed) if claimed else []
-
-
-def _local_part(key: bytes, message_id: UUID) -> str:
-    """Return the left side of the Message-ID: unguessable, and the same whenever it is made for this message."""
-    return base64.b32encode(hmac.digest(key, message_id.bytes, "sha256")).decode()[:26].lower()
 
 
 async def load(message_ids: Sequence[UUID]) -> list[Claim]:

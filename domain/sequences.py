@@ -21,7 +21,8 @@ from domain.rules import recipient as rules
 from domain.rules.actor import ENGINE
 from domain.rules.event_types import EventType
 from domain.rules.lifecycle import EndReason
-from domain.rules.recipient import Plan, Recipient, SequenceStatus, StepKind
+from domain.rules.plan import Plan, SequenceStatus, StepKind
+from domain.rules.recipient import Recipient
 from domain.writing import Change, read, write
 
 BATCH: Final = 2_000

@@ -20,7 +20,8 @@ from domain.rules.addresses import address_key
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.rules.lifecycle import Effect, Signal, effect_of
-from domain.rules.recipient import Plan, Recipient, SequenceStatus
+from domain.rules.plan import Plan, SequenceStatus
+from domain.rules.recipient import Recipient
 from domain.suppression import IN_FORCE, suppress
 from domain.writing import Change, NewError, read, write
 
@@ -199,11 +200,9 @@ def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bo
             EventType.STEP_FAILED,
         )
     elif effect is Effect.CARRY_OUT:
-        here = before.current_step_id is not None and fact.step_id in (None, before.current_step_id)
-        if not here:
-            return None
-        contacted = replace(before, contacted_at=before.contacted_at or t.now)
-        after, kind, done = rules.leave_step(contacted, plan, t.now, t.now), EventType.STEP_CARRIED_OUT, "CARRIED_OUT"
+        step_id = fact.step_id or before.current_step_id
+        after = rules.carry_out(before, plan, step_id, t.now, t.now)
+        kind, done = EventType.STEP_CARRIED_OUT, "CARRIED_OUT"
     else:
         return None
     return Change(

@@ -4,7 +4,6 @@ Source: product.md section 2 "Retry belongs to the error"; reliability.md 2.1.
 """
 
 import logging
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -14,13 +13,13 @@ import asyncpg
 from domain.database import Tx, fetch, tx
 from domain.delivery import UNCONFIRMED, Result, record
 from domain.plans import load_plans
-from domain.recipients import present
 from domain.refusals import ActionNotAvailable, NotFound, RetryNotAvailable
 from domain.rules import recipient as rules
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.rules.outcomes import Unknown
-from domain.rules.recipient import Plan, Recipient
+from domain.rules.plan import Plan
+from domain.rules.recipient import Recipient
 from domain.writing import Change, read, write
 
 log = logging.getLogger("relance.unconfirmed")
@@ -86,12 +85,11 @@ def _resolution(
     before: Recipient, plan: Plan, error: asyncpg.Record, actor: Actor, was_sent: bool, now: datetime
 ) -> Change:
     if was_sent:
-        contacted = replace(before, contacted_at=before.contacted_at or now)
-        after = rules.leave_step(contacted, plan, error["occurred_at"], now)
+        after = rules.carry_out(before, plan, error["step_id"], error["occurred_at"], now)
         kind, done = EventType.STEP_CARRIED_OUT, "CARRIED_OUT"
     else:
         if before.held or plan.paused:
-            raise ActionNotAvailable("It is paused. Resume it first, then send again.", *present(before, plan))
+            raise ActionNotAvailable("It is paused. Resume it first, then send again.", *rules.present(before, plan))
         after, kind, done = rules.try_again(before, plan, now), EventType.STEP_RETRIED, None
     return Change(
         before=before,

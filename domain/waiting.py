@@ -18,7 +18,8 @@ from domain.rules.actor import ENGINE
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.rules.outcomes import Later, LaterReason, retry_after
-from domain.rules.recipient import Plan, Recipient
+from domain.rules.plan import Plan
+from domain.rules.recipient import Recipient
 from domain.writing import Change, NewError, read, write
 
 MAILBOX_WAITS: Final = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED})

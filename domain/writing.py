@@ -20,7 +20,8 @@ from domain.database import Tx
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.rules.lifecycle import EndReason
-from domain.rules.recipient import Recipient, StepKind
+from domain.rules.plan import StepKind
+from domain.rules.recipient import Recipient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

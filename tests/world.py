@@ -10,7 +10,7 @@ from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.plans import SequenceSettings
 from domain.rules.actor import Actor
-from domain.rules.recipient import StepKind
+from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
 from domain.secrets import Vault
 

@@ -6,15 +6,7 @@ Source: product.md section 3 "Threads", "Templates".
 from dataclasses import dataclass
 
 from domain.delivery import NotSendable
-from domain.rules.content import (
-    ContentEmpty,
-    ContentTooLarge,
-    TemplateInvalid,
-    VariableMissing,
-    contact_variables,
-    render_body,
-    render_subject,
-)
+from domain.rules.content import ContentProblem, contact_variables, render_body, render_subject
 from domain.rules.mime import HeaderForbidden, OutgoingEmail, compose, reply_subject
 from domain.sending import Claim, Mark
 
@@ -61,14 +53,8 @@ def composed(claim: Claim) -> Letter | NotSendable:
                 references=tuple(parents[-_REFERENCES_AT_MOST:]),
             )
         )
-    except VariableMissing as problem:
-        return NotSendable("VARIABLE_MISSING", problem.name)
-    except TemplateInvalid as problem:
-        return NotSendable("TEMPLATE_INVALID", problem.reason)
-    except ContentEmpty as problem:
-        return NotSendable("CONTENT_EMPTY", problem.part)
-    except ContentTooLarge as problem:
-        return NotSendable("MESSAGE_TOO_LARGE", str(problem))
+    except ContentProblem as problem:
+        return NotSendable(problem.code, problem.detail)
     except HeaderForbidden as problem:
         return NotSendable("TEMPLATE_INVALID", str(problem))
     mark = Mark(

@@ -28,7 +28,8 @@ from api.mutations.recipient_inputs import (
 )
 from api.mutations.refusals import BatchTooLarge, or_refusal, told
 from domain import recipients
-from domain.recipients import Acted, NewContent
+from domain.own_content import NewContent
+from domain.recipients import Acted
 from domain.refusals import Invalid, Refusal
 from domain.rules.ids import Prefix
 

@@ -104,19 +104,6 @@ def address_key(email: str) -> str:
     return email.lower()
 
 
-def sender_domain(address: str) -> str:
-    """The domain of a normalised address, as it stands in the Message-ID."""
-    return address.rpartition("@")[2]
-
-
-def header_name_allowed(name: str) -> bool:
-    """True when a tenant may add a header of this name to its mails: a plain token, and not one we write ourselves."""
-    if not _HEADER_NAME.fullmatch(name):
-        return False
-    lowered = name.lower()
-    return lowered not in _RESERVED_HEADERS and not lowered.startswith(_RESERVED_PREFIXES)
-
-
 def check_time_zone(name: str) -> ZoneInfo:
     """The zone of this IANA name, spelled exactly.
 

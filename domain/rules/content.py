@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
-from typing import Final
+from typing import ClassVar, Final
 
 from liquid.exceptions import LiquidError, OutputStreamLimitError, ResourceLimitError
 
@@ -24,6 +24,7 @@ from domain.rules.liquid_sandbox import (
     check_source,
     unknown_filter,
 )
+from domain.rules.step_errors import StepErrorCode
 
 SUBJECT_LIMIT: Final = 500
 """Characters of a rendered subject."""
@@ -42,57 +43,64 @@ _SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _BLANK_LINES: Final = re.compile(r"\n\s*\n")
 
 
-class TemplateInvalid(ValueError):
+class ContentProblem(ValueError):
+    """A text cannot be made for one person. `code` is its step error, `detail` what goes into that error's sentence."""
+
+    code: ClassVar[StepErrorCode]
+    detail: str
+
+
+class TemplateInvalid(ContentProblem):
     """The author's template cannot be read, or asks for more than a template may."""
+
+    code = StepErrorCode.TEMPLATE_INVALID
 
     def __init__(self, line: int | None, reason: str) -> None:
         place = f" (line {line})" if line else ""
         super().__init__(f"The template cannot be used{place}: {reason}")
         self.line = line
-        self.reason = reason
+        self.reason = self.detail = reason
 
 
-class VariableMissing(ValueError):
+class VariableMissing(ContentProblem):
     """The template names a value that this person does not have, and gives no default."""
+
+    code = StepErrorCode.VARIABLE_MISSING
 
     def __init__(self, name: str) -> None:
         super().__init__(
             f"There is no value for {name}. Add it to the contact, "
             f"or write {{{{ {name} | default: '…' }}}} in the template."
         )
-        self.name = name
+        self.name = self.detail = name
 
 
-class ContentEmpty(ValueError):
+class ContentEmpty(ContentProblem):
     """Nothing is left to send once the template is filled in."""
+
+    code = StepErrorCode.CONTENT_EMPTY
 
     def __init__(self, part: str) -> None:
         super().__init__(f"The {part} is empty once the values are filled in: write something for everyone.")
-        self.part = part
+        self.part = self.detail = part
 
 
-class ContentTooLarge(ValueError):
+class ContentTooLarge(ContentProblem):
     """The filled-in template is larger than a message may be."""
+
+    code = StepErrorCode.MESSAGE_TOO_LARGE
 
     def __init__(self, part: str, limit: str) -> None:
         super().__init__(f"The {part} is larger than {limit} once the values are filled in: shorten it.")
         self.part = part
         self.limit = limit
+        self.detail = str(self)
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedBody:
     """Sanitised HTML without a document around it, and the same words as plain text; lines end in LF."""
 
-    html: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedEmail:
-    """What is sent: a subject of one line, HTML and text."""
-
-    subject: str
     html: str
     text: str
 
@@ -187,17 +195,6 @@ def render_body(source: str, variables: Variables) -> RenderedBody:
     if not body.text.strip() and "<img" not in body.html:
         raise ContentEmpty("body")
     return body
-
-
-def render_email(subject: str, body: str, variables: Variables) -> RenderedEmail:
-    """Subject and body for one person.
-
-    Raises:
-        TemplateInvalid, VariableMissing, ContentEmpty, ContentTooLarge: one of them cannot be filled in.
-    """
-    line = render_subject(subject, variables)
-    rendered = render_body(body, variables)
-    return RenderedEmail(line, rendered.html, rendered.text)
 
 
 @lru_cache(maxsize=256)

@@ -97,10 +97,9 @@ def compose(email: OutgoingEmail) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
-def new_message_id(key: bytes, message_uuid: UUID, domain: str) -> str:
-    """The Message-ID of a message, with its brackets: known before it is sent, not to be guessed without the key."""
-    token = b32encode(digest(key, message_uuid.bytes, "sha256"))[:26].decode().lower()
-    return f"<{token}@{_domain(domain)}>"
+def message_token(key: bytes, message_uuid: UUID) -> str:
+    """The left side of a Message-ID: known before the mail is sent, always the same, and not to be guessed."""
+    return b32encode(digest(key, message_uuid.bytes, "sha256"))[:26].decode().lower()
 
 
 def reply_subject(subject: str) -> str:

@@ -17,12 +17,18 @@ from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from domain.rules.lifecycle import EndReason, Facts, Stage, Status, stage_of, status_of
-from domain.rules.plan import AUTOMATED_KINDS as AUTOMATED_KINDS
-from domain.rules.plan import Plan as Plan
-from domain.rules.plan import SequenceStatus as SequenceStatus
-from domain.rules.plan import Step as Step
-from domain.rules.plan import StepKind as StepKind
+from domain.rules.lifecycle import (
+    Action,
+    EndReason,
+    Facts,
+    Stage,
+    Status,
+    available_actions,
+    shown_status,
+    stage_of,
+    status_of,
+)
+from domain.rules.plan import AUTOMATED_KINDS, Plan, Step, StepKind
 from domain.rules.timing import after_wait, next_opening
 
 
@@ -222,6 +228,14 @@ def leave_step(recipient: Recipient, plan: Plan, at: datetime, now: datetime) ->
     return settle(moved, plan, now)
 
 
+def carry_out(recipient: Recipient, plan: Plan, step_id: UUID | None, at: datetime, now: datetime) -> Recipient:
+    """Note that the message of a step was sent at `at`, and go on when that is the present step, whatever its run:
+    once one is known to be sent, no further one may go out. A fact about another step only counts as contact."""
+    contacted = replace(recipient, contacted_at=recipient.contacted_at or at)
+    here = not recipient.ended and recipient.current_step_id is not None and recipient.current_step_id == step_id
+    return leave_step(contacted, plan, at, now) if here else contacted
+
+
 def fail(recipient: Recipient, plan: Plan, error_id: UUID, now: datetime, *, step_id: UUID | None = None) -> Recipient:
     """Open an error at the current step, or go back to the step that failed: a delivery report speaks of a message
     whose step was left already, or whose recipient had completed."""
@@ -283,3 +297,11 @@ def put_before_person(recipient: Recipient, plan: Plan, pending_id: UUID, now: d
 def delete(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     closed = replace(recipient, deleted_at=now, error_id=None, pending_id=None, scheduled_for=None)
     return settle(closed, plan, now)
+
+
+def present(recipient: Recipient, plan: Plan) -> tuple[Status, tuple[Action, ...]]:
+    """Return what a refusal says: the status as it is shown, and what is available."""
+    return (
+        shown_status(recipient.status, sequence_paused=plan.paused),
+        available_actions(recipient.status, sequence_paused=plan.paused),
+    )

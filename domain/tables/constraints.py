@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from domain.rules.lifecycle import ENDS, EndReason, Stage, Status
-from domain.rules.recipient import SequenceStatus, StepKind
+from domain.rules.plan import SequenceStatus, StepKind
 from domain.rules.timing import WaitUnit
 
 

@@ -75,7 +75,6 @@ class Message(Model):
     # The claim: who may go on with it, and until when (machine time).
     token = fields.IntField(default=1)
     tries = fields.SmallIntField(default=1)
-    first_tried_at = fields.DatetimeField(null=True)
     lease_until = fields.DatetimeField(null=True)
     marked_at = fields.DatetimeField(null=True)  # the second mark
     at = fields.DatetimeField(null=True)  # business time: sent or received

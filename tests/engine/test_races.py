@@ -12,7 +12,7 @@ from domain import enrolment, mailboxes, pending, recipients, sending, sequences
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.delivery import Result, record
-from domain.recipients import NewContent
+from domain.own_content import NewContent
 from domain.refusals import (
     ActionNotAvailable,
     AlreadyEnrolled,

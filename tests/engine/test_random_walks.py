@@ -11,6 +11,7 @@ import pytest
 from domain import recipients, sending, sequences, signals
 from domain.authoring import NewStep
 from domain.database import fetch
+from domain.own_content import NewContent
 from domain.refusals import Refusal
 from domain.rules.actor import ENGINE, Actor
 from domain.rules.ids import new_id
@@ -72,7 +73,7 @@ class Walk:
             if self.chance.random() < 0.2:
                 await recipients.stop(*who)
         else:
-            text = recipients.NewContent(body=f"Hello again {new_id()}")
+            text = NewContent(body=f"Hello again {new_id()}")
             await recipients.edit_content(*who, row["current_step_id"], text)
         if row["error_id"] is not None and self.chance.random() < 0.5:
             try:

@@ -9,7 +9,8 @@ import pytest
 
 from domain import recipients, sequences, signals
 from domain.database import fetch, tx
-from domain.recipients import Acted, NewContent
+from domain.own_content import NewContent
+from domain.recipients import Acted
 from domain.refusals import ActionNotAvailable, NotFound
 from domain.rules.actor import ENGINE, Actor
 from domain.rules.lifecycle import ENDS, OPEN, Action, Signal, Status

@@ -9,8 +9,8 @@ import pytest
 from domain import mailboxes, recipients, sending, signals, waiting
 from domain.contacts import ContactFields, write_contacts
 from domain.database import Tx, fetch, tx
+from domain.own_content import NewContent
 from domain.plans import SequenceSettings
-from domain.recipients import NewContent
 from domain.rules.actor import Actor
 from domain.rules.ids import new_id
 from domain.rules.outcomes import Later, LaterReason, MailboxBroken, Refused, Sent
@@ -106,10 +106,11 @@ async def test_the_places_of_the_day_come_back_when_the_server_was_out_of_reach(
     mailbox = (await fetch("SELECT * FROM mailboxes"))[0]
     assert (mailbox["held_back_by"], mailbox["failures_in_a_row"]) == ("MAILBOX_BACKOFF", 1)
     assert mailbox["next_send_at"] < datetime.now(UTC) + timedelta(minutes=2)
-    await set_row("mailboxes", world.mailbox_id, next_send_at=datetime.now(UTC) - timedelta(seconds=1))
-    claims = await claim_all()
-    assert len(claims) == 4
-    await carry(claims, TAKEN)
+    for places in (1, 3):  # one tries whether the server is back
+        await set_row("mailboxes", world.mailbox_id, next_send_at=datetime.now(UTC) - timedelta(seconds=1))
+        claims = await claim_all()
+        assert len(claims) == places
+        await carry(claims, TAKEN)
     await set_row("mailboxes", world.mailbox_id, next_send_at=datetime.now(UTC) - timedelta(seconds=1))
     assert await claim_all() == []
 

@@ -9,7 +9,7 @@ import pytest
 from domain import keys, recipients, sending, signals, unconfirmed
 from domain.database import fetch
 from domain.delivery import Result, record
-from domain.recipients import NewContent
+from domain.own_content import NewContent
 from domain.refusals import RetryNotAvailable
 from domain.rules.actor import ENGINE, Actor
 from domain.rules.lifecycle import Signal

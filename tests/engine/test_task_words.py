@@ -8,6 +8,8 @@ import pytest
 from domain import contacts, pending, recipients
 from domain.contacts import ContactFields
 from domain.database import fetch
+from domain.own_content import NewContent
+from domain.refusals import Invalid
 from domain.rules.actor import Actor
 from domain.secrets import Vault
 from tests.engine.sending_world import open_error, set_row
@@ -56,3 +58,30 @@ async def test_a_title_that_cannot_be_written_out_is_an_error(
 
 async def _now() -> object:
     return (await fetch("SELECT now() AS now"))[0]["now"]
+
+
+async def test_an_edit_of_a_waiting_task_is_written_out_again(workspace_id: UUID, actor: Actor, vault: Vault) -> None:
+    world = await make_world(workspace_id, actor, vault, steps=[task("Call {{ first_name }}")])
+    await pending.put_due_before_people()
+    who = workspace_id, actor, world.recipient_ids[0], world.step_ids[0]
+    await recipients.edit_content(*who, NewContent(task_title="Ring {{ first_name }} now"))
+    assert await _title(workspace_id) == ("Ring Person 0 now", 2)
+    await recipients.edit_content(*who, None)
+    assert await _title(workspace_id) == ("Call Person 0", 3)
+
+
+async def test_an_edit_that_cannot_be_written_out_is_refused_and_changes_nothing(
+    workspace_id: UUID, actor: Actor, vault: Vault
+) -> None:
+    world = await make_world(workspace_id, actor, vault, steps=[task("Call {{ first_name }}")])
+    await pending.put_due_before_people()
+    who = workspace_id, actor, world.recipient_ids[0], world.step_ids[0]
+    with pytest.raises(Invalid):
+        await recipients.edit_content(*who, NewContent(task_title="Ring {{ nosuch }}"))
+    assert await _title(workspace_id) == ("Call Person 0", 1)
+    assert await fetch("SELECT 1 FROM recipient_steps WHERE workspace_id = $1", workspace_id) == []
+
+
+async def _title(workspace_id: UUID) -> tuple[str, int]:
+    (row,) = await fetch("SELECT task_title, version FROM pending_actions WHERE workspace_id = $1", workspace_id)
+    return row["task_title"], row["version"]

@@ -12,7 +12,6 @@ from domain.rules.content import (
     check_template,
     contact_variables,
     render_body,
-    render_email,
     render_subject,
     render_text,
 )
@@ -133,8 +132,8 @@ def test_what_only_fails_when_filled_in_is_refused_then(template: str) -> None:
 
 def test_values_are_escaped_in_html_and_plain_in_the_subject() -> None:
     hostile = contact_variables(first_name="<img src=x onerror=alert(1)> & Söhne", email="a@example.com")
-    mail = render_email("Hi {{ first_name }}", "<p>Hi {{ first_name }}</p>", hostile)
-    assert mail.subject == "Hi <img src=x onerror=alert(1)> & Söhne"
+    mail = render_body("<p>Hi {{ first_name }}</p>", hostile)
+    assert render_subject("Hi {{ first_name }}", hostile) == "Hi <img src=x onerror=alert(1)> & Söhne"
     assert mail.html == "<p>Hi &lt;img src=x onerror=alert(1)&gt; &amp; Söhne</p>"
     assert mail.text == "Hi <img src=x onerror=alert(1)> & Söhne"
 

@@ -117,7 +117,6 @@ class Migration(migrations.Migration):
                 ('reply', fields.TextField(null=True, unique=False)),
                 ('token', fields.IntField(default=1)),
                 ('tries', fields.SmallIntField(default=1)),
-                ('first_tried_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('lease_until', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('marked_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),

@@ -1,0 +1,97 @@
+"""A recipient's own text for a step: saved beside the sequence's, used instead of it, taken back.
+
+Source: product.md section 2 "Edit content".
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain import task_words
+from domain.database import Tx
+from domain.refusals import ActionNotAvailable, Invalid, NotFound
+from domain.rules import recipient as rules
+from domain.rules.content import TemplateInvalid, check_template
+from domain.rules.plan import Plan, StepKind
+from domain.rules.recipient import Recipient
+
+
+@dataclass(frozen=True, slots=True)
+class NewContent:
+    """A recipient's own text for one step. None keeps what is there."""
+
+    subject: str | None = None
+    body: str | None = None
+    task_title: str | None = None
+    task_notes: str | None = None
+
+
+async def save(t: Tx, before: Recipient, plan: Plan, step_id: UUID, content: NewContent | None) -> None:
+    """Save or (None) take back a recipient's own text for a step, in the transaction of the edit.
+
+    Raises:
+        NotFound: the sequence has no such step.
+        ActionNotAvailable: the step has been carried out or skipped.
+        Invalid: the step cannot have such a text, the template is broken, or the text is already so.
+    """
+    step = plan.step(step_id)
+    if step is None or step.removed:
+        raise NotFound("step", field=["stepId"])
+    own = await t.fetchrow(
+        "SELECT * FROM recipient_steps WHERE workspace_id = $1 AND recipient_id = $2 AND step_id = $3",
+        t.workspace_id,
+        before.id,
+        step_id,
+    )
+    if own is not None and own["outcome"] is not None:
+        raise ActionNotAvailable("This step has been carried out or skipped already.", *rules.present(before, plan))
+    if content is None:
+        if own is None or own["edited_at"] is None:
+            raise Invalid("This step's text is the sequence's own already; there is nothing to reset.", field=["reset"])
+        values: tuple[str | None, ...] = (None, None, None, None)
+    else:
+        _check_content(step.kind, content)
+        values = tuple(
+            new if new is not None else (own[name] if own else None)
+            for name, new in (
+                ("subject", content.subject),
+                ("body", content.body),
+                ("task_title", content.task_title),
+                ("task_notes", content.task_notes),
+            )
+        )
+        if own is not None and values == (own["subject"], own["body"], own["task_title"], own["task_notes"]):
+            raise Invalid("This text is saved already; nothing was changed.", field=["body"])
+    await t.execute(
+        """
+        INSERT INTO recipient_steps (workspace_id, recipient_id, step_id, subject, body, task_title, task_notes,
+            edited_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN $9::timestamptz END)
+        ON CONFLICT (recipient_id, step_id) DO UPDATE SET subject = excluded.subject, body = excluded.body,
+            task_title = excluded.task_title, task_notes = excluded.task_notes, edited_at = excluded.edited_at
+        """,
+        t.workspace_id,
+        before.id,
+        step_id,
+        *values,
+        content is not None,
+        t.now,
+    )
+    if before.pending_id is not None and step_id == before.current_step_id:
+        await task_words.write_out_again(t, before.pending_id)
+
+
+def _check_content(kind: StepKind, content: NewContent) -> None:
+    is_task = kind is StepKind.TASK
+    given = {"subject": content.subject, "body": content.body}
+    tasks = {"taskTitle": content.task_title, "taskNotes": content.task_notes}
+    for name, value in (given if is_task else tasks).items():
+        if value is not None:
+            raise Invalid(f"A {'task' if is_task else 'message'} has no {name}.", field=[name])
+    if all(value is None for value in (given | tasks).values()):
+        raise Invalid("Give a new text, or reset to the sequence's own.", field=["taskTitle" if is_task else "body"])
+    for name, value in (given | tasks).items():
+        if value is not None:
+            try:
+                check_template(value)
+            except TemplateInvalid as problem:
+                raise Invalid(str(problem), field=[name]) from None
