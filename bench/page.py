@@ -30,7 +30,7 @@ from domain.enrolment import Candidate, Enrolment
 from domain.plans import SequenceSettings
 from domain.rules.actor import ENGINE
 from domain.rules.ids import Prefix, to_public
-from domain.rules.recipient import StepKind
+from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
 
 PEOPLE = 5_000

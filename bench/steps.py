@@ -39,7 +39,7 @@ from domain.database import EVENTS_CHANNEL, credentials, database, fetch, migrat
 from domain.enrolment import Candidate, Enrolment
 from domain.plans import SequenceSettings
 from domain.rules.actor import ENGINE
-from domain.rules.recipient import StepKind
+from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
 from domain.secrets import Vault, read_key
 

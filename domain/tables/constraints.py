@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from domain.rules.lifecycle import ENDS, EndReason, Stage, Status
 from domain.rules.plan import SequenceStatus, StepKind
+from domain.rules.step_errors import StepErrorCode
 from domain.rules.timing import WaitUnit
 
 
@@ -67,6 +68,7 @@ CHECKS: dict[str, tuple[str, str]] = {
         "state NOT IN ('HANDING_OVER', 'SENT', 'UNCONFIRMED') OR marked_at IS NOT NULL",
     ),
     "messages_outgoing_has_step": ("messages", "direction <> 'OUTGOING' OR step_id IS NOT NULL"),
+    "step_errors_code_known": ("step_errors", _one_of("code", StepErrorCode)),
     "pending_actions_closed_with_outcome": ("pending_actions", "(closed_at IS NULL) = (outcome IS NULL)"),
     "suppressions_kind_known": ("suppressions", _one_of("kind", ["ADDRESS", "DOMAIN", "CONTACT"])),
     "recipient_steps_outcome_known": ("recipient_steps", _one_of("outcome", ["CARRIED_OUT", "SKIPPED"])),
@@ -91,12 +93,21 @@ TENANT_KEYS = (
     ("recipient_steps", "recipient_id", "recipients"),
     ("recipient_steps", "step_id", "steps"),
     ("messages", "recipient_id", "recipients"),
+    ("messages", "sequence_id", "sequences"),
+    ("messages", "contact_id", "contacts"),
     ("messages", "mailbox_id", "mailboxes"),
     ("messages", "step_id", "steps"),
     ("step_errors", "recipient_id", "recipients"),
+    ("step_errors", "sequence_id", "sequences"),
+    ("step_errors", "contact_id", "contacts"),
+    ("step_errors", "mailbox_id", "mailboxes"),
     ("step_errors", "step_id", "steps"),
+    ("step_errors", "message_id", "messages"),
     ("pending_actions", "recipient_id", "recipients"),
+    ("pending_actions", "sequence_id", "sequences"),
     ("pending_actions", "step_id", "steps"),
+    ("suppressions", "recipient_id", "recipients"),
+    ("suppressions", "message_id", "messages"),
     ("events", "recipient_id", "recipients"),
     ("tallies", "sequence_id", "sequences"),
 )
