@@ -14,7 +14,7 @@ from api.connections import Connection, to_slice
 from api.filters import counted_filter, recipient_filter, recipient_order, step_error_filter
 from api.selections import counted, wanted, wanted_of_page
 from domain import feed
-from domain.reading import actors, contacts, events, mailboxes, messages, recipients, sequences, step_errors
+from domain.reading import actors, contacts, events, mailboxes, messages, recipients, sequences, step_errors, users
 from domain.reading.pages import Page
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ class Loaders:
 
     async def step_error_of(self, row: Any) -> Any:
         return await self._found("step_error", row.step_error_key, step_errors.by_ids)
+
+    async def user_of(self, key: UUID | None) -> Any:
+        return await self._found("user", key, users.by_ids)
 
     async def actor_of(self, row: Any) -> Any:
         if row.actor_kind is None:

@@ -15,6 +15,7 @@ from domain.reading import (
     recipients,
     sequences,
     step_errors,
+    users,
 )
 from domain.refusals import Invalid
 from domain.rules.ids import IdMalformed, Prefix, from_public
@@ -27,6 +28,7 @@ _VERBS: Final[Mapping[Prefix, Callable[..., Awaitable[dict[UUID, Any]]]]] = {
     Prefix.MESSAGE: messages.by_ids,
     Prefix.STEP_ERROR: step_errors.by_ids,
     Prefix.PENDING_ACTION: pending_actions.by_ids,
+    Prefix.USER: users.by_ids,
 }
 
 

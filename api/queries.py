@@ -35,8 +35,9 @@ from api.types.pending_actions import PendingActionConnection
 from api.types.recipients import Recipient, RecipientConnection
 from api.types.sequences import SequenceConnection
 from api.types.step_errors import StepErrorConnection
+from api.types.users import UserConnection
 from domain import feed
-from domain.reading import contacts, events, mailboxes, pending_actions, recipients, sequences, step_errors
+from domain.reading import contacts, events, mailboxes, pending_actions, recipients, sequences, step_errors, users
 from domain.refusals import Invalid
 from domain.rules.ids import Prefix, to_public
 
@@ -159,6 +160,11 @@ class Query:
             info.context.caller.workspace_id, slice=to_slice(first, after), counted=counted(info)
         )
         return connection(MailboxConnection, page)
+
+    @resolved("The people of the workspace, by name; those who were deactivated too.")
+    async def users(self, info: Info, first: First = 50, after: After = None) -> UserConnection | None:
+        page = await users.page(info.context.caller.workspace_id, slice=to_slice(first, after), counted=counted(info))
+        return connection(UserConnection, page)
 
     @resolved("What waits for a person, the longest waiting first.")
     async def pending_actions(

@@ -3,15 +3,14 @@
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
+from cli.access_commands import keys_app, users_app
 from cli.console import CannotGoOn, run, say, say_json, tell
-from cli.instance import DEFAULT_DIRECTORY, instance_file, settings_of
-
-if TYPE_CHECKING:
-    from domain.settings import Settings
+from cli.instance import DEFAULT_DIRECTORY
+from cli.options import Data, Json, environment_of, settings_from
 
 _EXAMPLES: Final = """
 \b
@@ -36,19 +35,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-keys_app = typer.Typer(help="API keys: create, list, revoke.", no_args_is_help=True)
 import_app = typer.Typer(help="Bring in what other systems hold.", no_args_is_help=True)
 feed_app = typer.Typer(help="The numbered feed of changes.", no_args_is_help=True)
 schema_app = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
 docs_app = typer.Typer(help="Pages that are made from the code.", no_args_is_help=True)
-_GROUPS: Final = {"keys": keys_app, "import": import_app, "feed": feed_app, "schema": schema_app, "docs": docs_app}
+_GROUPS: Final = {
+    "keys": keys_app,
+    "users": users_app,
+    "import": import_app,
+    "feed": feed_app,
+    "schema": schema_app,
+    "docs": docs_app,
+}
 for name, group in _GROUPS.items():
     app.add_typer(group, name=name)
-
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Work on the instance that runs on this directory.", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 def main() -> None:
@@ -59,18 +59,6 @@ def main() -> None:
         sys.exit(130)
     except Exception as problem:
         sys.exit(tell(problem))
-
-
-def _environment(data: Path | None) -> dict[str, str]:
-    if data is not None and not instance_file(data).is_file():
-        raise CannotGoOn(f"No Relance runs on {data}. Start it with: relance up --data {data}")
-    return settings_of(data)
-
-
-def _settings(data: Path | None) -> "Settings":
-    from domain.settings import read_settings
-
-    return read_settings(_environment(data))
 
 
 def _print_version(wanted: bool) -> None:
@@ -111,7 +99,7 @@ def api(data: Data = None) -> None:
     """Serve the API until told to stop."""
     from cli.programs import adopt, load_api
 
-    adopt(_environment(data))
+    adopt(environment_of(data))
     load_api()()
 
 
@@ -120,7 +108,7 @@ def worker(data: Data = None) -> None:
     """Carry out steps until told to stop. Any number of workers may run."""
     from cli.programs import adopt, load_worker
 
-    adopt(_environment(data))
+    adopt(environment_of(data))
     load_worker()()
 
 
@@ -130,7 +118,7 @@ def migrate(data: Data = None, as_json: Json = False) -> None:
     from cli.reaching import reaching_database
     from domain.database import migrate as bring_up_to_date
 
-    url = _settings(data).database_url
+    url = settings_from(data).database_url
 
     async def work() -> list[str]:
         async with reaching_database(url):
@@ -148,7 +136,7 @@ def doctor(data: Data = None, as_json: Json = False) -> None:
     """Look at every part, name what is broken, and say how to mend it. Exits with 1 when something is."""
     from cli.doctor import examine
 
-    raise typer.Exit(examine(_environment(data), as_json))
+    raise typer.Exit(examine(environment_of(data), as_json))
 
 
 @app.command()
@@ -166,44 +154,6 @@ def catcher(
     from cli.catcher.pages import LOCAL_HOSTS
 
     run_catcher(smtp_port, http_port, host, keep, allowed_hosts=(*LOCAL_HOSTS, *(allow_host or ())))
-
-
-@keys_app.command("create")
-def keys_create(
-    name: Annotated[str, typer.Option("--name", help="What the key is for, so that you know it again.")],
-    workspace: Annotated[
-        str | None, typer.Option("--workspace", help="Name or id; made when there is none of this name.")
-    ] = None,
-    expires_in_days: Annotated[
-        int | None, typer.Option(min=1, max=3650, help="Without it the key stays valid.")
-    ] = None,
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """Make an API key and print it: it is shown this once."""
-    from cli.key_commands import create_key
-
-    create_key(_settings(data), name, workspace, expires_in_days, as_json)
-
-
-@keys_app.command("list")
-def keys_list(data: Data = None, as_json: Json = False) -> None:
-    """List all keys, without their secret part."""
-    from cli.key_commands import list_keys
-
-    list_keys(_settings(data), as_json)
-
-
-@keys_app.command("revoke")
-def keys_revoke(
-    key: Annotated[str, typer.Argument(help="The shown part of the key, such as rel_a1B2c3D4_…")],
-    data: Data = None,
-    as_json: Json = False,
-) -> None:
-    """Revoke a key; it opens nothing any more."""
-    from cli.key_commands import revoke_key
-
-    revoke_key(_settings(data), key, as_json)
 
 
 @import_app.command("contacts")
@@ -242,7 +192,7 @@ def import_contacts(
         dry_run=dry_run,
         as_json=as_json,
     )
-    raise typer.Exit(run_import(order, _settings(data)))
+    raise typer.Exit(run_import(order, settings_from(data)))
 
 
 @feed_app.command("new-epoch")
@@ -253,7 +203,7 @@ def feed_new_epoch(data: Data = None, as_json: Json = False) -> None:
     """
     from cli.feed_commands import start_new_epoch
 
-    start_new_epoch(_settings(data), as_json)
+    start_new_epoch(settings_from(data), as_json)
 
 
 @schema_app.command("print")

@@ -1,8 +1,13 @@
 """Who is calling, and who made a change."""
 
+from uuid import UUID
+
 import strawberry
 
+from api.context import Info
 from api.types import enums as enums
+from api.types.fields import resolved
+from api.types.users import User
 from domain.rules.actor import ActorKind
 
 
@@ -28,5 +33,11 @@ class ApiKey:
 @strawberry.type(description="Who is calling.")
 class Viewer:
     workspace: Workspace = strawberry.field(description="Everything the caller reads and writes belongs to it.")
-    api_key: ApiKey = strawberry.field(description="The key the caller presented.")
+    api_key: ApiKey | None = strawberry.field(description="The key the caller presented; null for a person.")
     actor: Actor = strawberry.field(description="As whom the caller's changes are recorded.")
+    user_key: strawberry.Private[UUID | None] = None
+
+    @resolved("The person who calls; null for an API key.")
+    async def user(self, info: Info) -> User | None:
+        found: User | None = await info.context.loaders.user_of(self.user_key)
+        return found

@@ -19,6 +19,7 @@ from api.types.words import RecipientStepState as RecipientStepState
 from api.types.words import ReenrolmentPolicy as ReenrolmentPolicy
 from api.types.words import TaskKind as TaskKind
 from api.types.words import Weekday as Weekday
+from domain.rules.access import ROLE_MEANING, Role
 from domain.rules.actor import ActorKind
 from domain.rules.inbox import PendingActionAction as PendingActionAction
 from domain.rules.lifecycle import MEANING as STATUS_MEANING
@@ -46,6 +47,7 @@ def _publish(enum: type[E], name: str, description: str, meanings: Mapping[E, st
         value.description = meanings[enum(value.value)]
 
 
+_publish(Role, "UserRole", "What a person may do.", ROLE_MEANING)
 _publish(Status, "RecipientStatus", "Where a recipient stands.", STATUS_MEANING)
 _publish(Stage, "RecipientStage", "A coarser word for the status.", STAGE)
 _publish(Action, "RecipientAction", "What a person may do about one recipient.", ACTION)

@@ -21,12 +21,14 @@ async def named(
     workspace_id: UUID, actors: Collection[tuple[str, UUID | None]]
 ) -> dict[tuple[str, UUID | None], ActorRow]:
     """Return each actor, given as kind and key; one whose name is gone gets a plain word."""
-    keys = [key for kind, key in actors if key is not None and kind in (ActorKind.API_KEY, ActorKind.CONTACT)]
+    keys = [key for kind, key in actors if key is not None and ActorKind(kind) in _PREFIX]
     names: dict[UUID, str] = {}
     if keys:
         rows = await fetch(
             """
             SELECT k.id, k.name FROM api_keys k WHERE k.workspace_id = $1 AND k.id = ANY($2::uuid[])
+            UNION ALL
+            SELECT u.id, u.name FROM users u WHERE u.workspace_id = $1 AND u.id = ANY($2::uuid[])
             UNION ALL
             SELECT c.id, coalesce(nullif(concat_ws(' ', c.first_name, c.last_name), ''), c.email) FROM contacts c
             WHERE c.workspace_id = $1 AND c.id = ANY($2::uuid[])

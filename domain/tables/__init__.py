@@ -8,7 +8,7 @@ set-based SQL, and stand in migration 0002.
 
 from domain.tables.outreach import Contact, Mailbox, Sequence, Step, Suppression
 from domain.tables.runs import Message, PendingAction, Recipient, StepError
-from domain.tables.tenancy import ApiKey, Feed, Workspace
+from domain.tables.tenancy import ApiKey, Feed, User, Workspace
 
 __all__ = [
     "ApiKey",
@@ -22,5 +22,6 @@ __all__ = [
     "Step",
     "StepError",
     "Suppression",
+    "User",
     "Workspace",
 ]

@@ -5,6 +5,7 @@ test compares the two with what pg_constraint says (Tortoise drops constraints f
 from collections.abc import Iterable
 from enum import StrEnum
 
+from domain.rules.access import Role
 from domain.rules.lifecycle import ENDS, EndReason, Stage, Status
 from domain.rules.plan import SequenceStatus, StepKind
 from domain.rules.step_errors import StepErrorCode
@@ -76,10 +77,11 @@ CHECKS: dict[str, tuple[str, str]] = {
     "events_status_known": ("events", f"{_one_of('status', Status)} AND {_one_of('previous_status', Status)}"),
     "events_stage_known": ("events", f"{_one_of('stage', Stage)} AND {_one_of('previous_stage', Stage)}"),
     "tallies_status_known": ("tallies", _one_of("status", Status)),
+    "users_role_known": ("users", _one_of("role", Role)),
 }
 
 # Parents that others point to with their workspace: each has UNIQUE (workspace_id, id).
-PARENTS = ("contacts", "mailboxes", "sequences", "steps", "recipients", "messages")
+PARENTS = ("contacts", "mailboxes", "sequences", "steps", "recipients", "messages", "users")
 
 # (table, column, parent): FOREIGN KEY (workspace_id, column) REFERENCES parent (workspace_id, id)
 TENANT_KEYS = (
@@ -113,7 +115,7 @@ TENANT_KEYS = (
 )
 
 # Directly below a workspace.
-TENANTS = ("api_keys", "contacts", "suppressions", "mailboxes", "sequences", "feeds")
+TENANTS = ("api_keys", "users", "contacts", "suppressions", "mailboxes", "sequences", "feeds")
 
 UNIQUE: dict[str, tuple[str, str]] = {
     "messages_one_per_run": ("messages", "(recipient_id, step_id, step_run)"),
@@ -163,6 +165,8 @@ INDEXES: dict[str, str] = {
     "step_errors_open": "ON step_errors (workspace_id, code, mailbox_id) WHERE resolved_at IS NULL",
     "pending_actions_open": "ON pending_actions (workspace_id, due_since, id) WHERE closed_at IS NULL",
     "pending_actions_by_recipient": "ON pending_actions (recipient_id)",
+    "users_external_subject": "UNIQUE ON users (workspace_id, external_subject) WHERE external_subject IS NOT NULL",
+    "users_by_name": "ON users (workspace_id, lower(name), id)",
     "events_numbered": "UNIQUE ON events (workspace_id, seq) WHERE seq IS NOT NULL",
     "events_unnumbered": "ON events (recorded_at) WHERE seq IS NULL",
     "events_by_sequence": "ON events (sequence_id, seq) WHERE seq IS NOT NULL",

@@ -33,6 +33,22 @@ class ApiKey(Model):
         table = "api_keys"
 
 
+class User(Model):
+    """A person of the workspace, who signs in elsewhere."""
+
+    id = fields.UUIDField(primary_key=True)
+    workspace_id = fields.UUIDField()
+    name = fields.CharField(max_length=200)
+    email = fields.CharField(max_length=320, null=True)
+    external_subject = fields.CharField(max_length=255, null=True)  # what the identity provider calls the person
+    role = fields.CharField(max_length=10)
+    created_at = fields.DatetimeField(auto_now_add=True)
+    deactivated_at = fields.DatetimeField(null=True)
+
+    class Meta(Model.Meta):
+        table = "users"
+
+
 class Feed(Model):
     """The numbered feed of a workspace: which restore of it this is, and the last number given."""
 

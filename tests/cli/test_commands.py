@@ -19,6 +19,7 @@ def test_help_names_every_command_with_examples_and_loads_nothing_heavy() -> Non
         "migrate",
         "doctor",
         "keys",
+        "users",
         "import",
         "feed",
         "schema",
@@ -74,6 +75,22 @@ def test_a_key_is_made_with_its_workspace_listed_without_its_secret_and_revoked(
     states = {key["name"]: key["revokedAt"] for key in json.loads(_keys(environment)) if key["name"] in ("ATS", "CRM")}
     assert states["ATS"] is not None
     assert states["CRM"] is None
+
+
+def test_users_are_added_listed_and_deactivated(environment: dict[str, str]) -> None:
+    relance("keys", "create", "--name", "ATS", "--workspace", "People", environment=environment)
+    place = ("--workspace", "People")
+    given = ("--name", "Ada", "--email", "ada@example.org", "--subject", "idp|1", "--role", "ADMIN")
+    made = json.loads(relance("users", "create", *given, *place, "--json", environment=environment).stdout)
+    assert (made["name"], made["role"], made["deactivatedAt"]) == ("Ada", "ADMIN", None)
+    twin = relance("users", "create", *given, *place, environment=environment)
+    assert (twin.returncode, "this subject already" in twin.stderr) == (1, True)
+    assert "Ada <ada@example.org>" in relance("users", "list", *place, environment=environment).stdout
+    gone = relance("users", "deactivate", made["id"], *place, environment=environment)
+    assert "may do nothing any more" in gone.stdout
+    assert "deactivated 20" in relance("users", "list", *place, environment=environment).stdout
+    wrong = relance("users", "deactivate", "usr_nobody", *place, environment=environment)
+    assert (wrong.returncode, "relance users list" in wrong.stderr) == (1, True)
 
 
 def _keys(environment: dict[str, str]) -> str:
