@@ -8,9 +8,11 @@ import sys
 import traceback
 from collections.abc import Coroutine
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class CannotGoOn(Exception):
@@ -48,7 +50,7 @@ def _named_as_in_the_api(value: Any) -> Any:
 
 def write_log(level: str) -> None:
     """Let this process log to its standard error, one line an event."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("arq").setLevel(logging.WARNING)  # it tells of every tick, each second
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cli import instance
 from cli.children import Child
-from cli.console import CannotGoOn, say, say_aside
+from cli.console import LOG_FORMAT, CannotGoOn, say, say_aside
 from cli.embedded import Servers, embedded_servers
 from cli.embedded.datadir import prepare
 from cli.embedded.ports import choose
@@ -86,6 +86,7 @@ class _Up:
 
     async def _run(self) -> None:
         directory = prepare(self._wanted.directory)
+        _write_log(instance.log_file(directory, "up"))
         self._place.refuse_if_taken()
         api, worker = (
             Child(program, instance.log_file(directory, program), say_aside) for program in ("api", "worker")
@@ -174,8 +175,10 @@ class _Up:
         keeping = asyncio.create_task(_keep_going(demo)) if demo else None
         try:
             while True:
+                for news in servers.news():
+                    say_aside(news)
                 if trouble := servers.trouble():
-                    raise CannotGoOn(f"{trouble} Relance stops; start it again.")
+                    raise CannotGoOn(f"{trouble} Relance stops.")
                 await asyncio.sleep(_LOOK_AROUND_SECONDS)
         finally:
             if keeping:
@@ -246,6 +249,14 @@ def _embeds_any() -> bool:
 
 def _own(name: str) -> dict[str, str]:
     return {name: os.environ[name]} if os.environ.get(name) else {}
+
+
+def _write_log(file: Path) -> None:
+    """Let what libraries say go into a file: the terminal is for sentences."""
+    file.parent.mkdir(exist_ok=True)
+    handler = logging.FileHandler(file, delay=True)
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _log_level() -> str:

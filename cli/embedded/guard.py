@@ -2,9 +2,12 @@
 
 The servers are the guard's children. Its standard input is a pipe whose other end only the parent holds: when the
 parent closes it, or ends in any way (kill -9 included), the guard reads the end of the pipe and stops the servers in
-order. It lives in a session of its own, so Ctrl-C in a terminal reaches the parent alone, which decides what ends when.
+order. A server that ends by itself is started again at the same address; one that keeps ending, or does not come back,
+ends the others too. The guard lives in a session of its own, so Ctrl-C in a terminal reaches the parent alone, which
+decides what ends when.
 
-It speaks in lines of JSON on its standard output: one line `ready` or `refused`, later perhaps one line `ended`.
+It speaks in lines of JSON on its standard output: one line `ready` or `refused`, later a line `again` for each server
+that had ended and runs again, and one line `ended` when one is given up.
 Only the standard library is imported here, because every start waits for it.
 """
 
@@ -16,6 +19,8 @@ import os
 import select
 import signal
 import sys
+import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,8 @@ from cli.embedded.refusals import EmbeddedServersCannotStart
 from cli.embedded.valkey import Valkey
 
 _LOOK_AROUND_SECONDS = 0.5
+_DEATHS = 5  # of one server within _DEATHS_WITHIN_SECONDS: more is no accident any more
+_DEATHS_WITHIN_SECONDS = 60.0
 
 
 class Guard:
@@ -37,6 +44,7 @@ class Guard:
         self._postgres = Postgres(directory, durable=durable) if request["postgres"] else None
         self._valkey = Valkey(directory, durable=durable) if request["valkey"] else None
         self._servers = [server for server in (self._postgres, self._valkey) if server]
+        self._deaths: dict[str, deque[float]] = {server.name: deque(maxlen=_DEATHS) for server in self._servers}
 
     def run(self) -> int:
         """Live through start, watch and stop; return the exit status."""
@@ -75,9 +83,25 @@ class Guard:
         while not self._parent_has_gone():
             for server in self._servers:
                 if server.child is None or server.child.has_ended():
-                    _say(ended=server.name, log=str(server.log))
-                    return 1
+                    if reason := self._obstacle_to_starting_again(server):
+                        _say(ended=server.name, reason=reason, log=str(server.log))
+                        return 1
+                    _say(again=server.name, log=str(server.log))
         return 0
+
+    def _obstacle_to_starting_again(self, server: Postgres | Valkey) -> str:
+        """Start the server that has ended again; return why it is given up, empty when it runs."""
+        deaths = self._deaths[server.name]
+        if len(deaths) == _DEATHS and time.monotonic() - deaths[0] < _DEATHS_WITHIN_SECONDS:
+            return f"it ended {_DEATHS + 1} times within {_DEATHS_WITHIN_SECONDS:.0f} seconds"
+        deaths.append(time.monotonic())
+        try:
+            server.start_again()
+        except EmbeddedServersCannotStart as refusal:
+            return str(refusal.facts.get("reason", refusal))
+        except OSError as problem:
+            return str(problem)
+        return ""
 
     def _parent_has_gone(self) -> bool:
         readable, _, _ = select.select([sys.stdin.fileno()], [], [], _LOOK_AROUND_SECONDS)

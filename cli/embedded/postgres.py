@@ -69,6 +69,8 @@ class Postgres:
         self.child: Child | None = None
         self._directory = directory
         self._durable = durable
+        self._account: Account | None = None
+        self._programs = Path()
         self._socket_directory: Path | None = None
         self._port = 0
 
@@ -87,18 +89,33 @@ class Postgres:
             ServerNotInstalled, NoAccountForPostgres, DataOfAnotherPostgres, DataDirectoryNotWritable,
             ServerDidNotStart.
         """
-        account, programs = accounts.choose(installation(), self._directory)
+        self._account, self._programs = accounts.choose(installation(), self._directory)
         for abandoned in self._directory.glob("postgres.new-*"):
             shutil.rmtree(abandoned, ignore_errors=True)
         if self.cluster.exists():
             self._check_cluster()
             self._clear_remains()
         else:
-            self._make_cluster(account, programs)
-        account.own(self.cluster)
+            self._make_cluster(self._account, self._programs)
+        self._account.own(self.cluster)
+        self._come_up(timeout_seconds, keeps_port=False)
+
+    def start_again(self, timeout_seconds: float = 120.0) -> None:
+        """Start a server that has ended by itself, at the same address, and wait until it takes connections.
+
+        Raises:
+            ServerDidNotStart: it does not come back, or its port is taken now.
+        """
+        self.stop()
+        self._clear_remains()
+        self._come_up(timeout_seconds, keeps_port=True)
+
+    def _come_up(self, timeout_seconds: float, *, keeps_port: bool) -> None:
         deadline = time.monotonic() + timeout_seconds
         for attempt in range(1, _ATTEMPTS + 1):
-            self._launch(account, programs)
+            if not keeps_port:
+                self._port = ports.choose(self._directory, "postgres")
+            self._launch()
             reason = self._wait_until_ready(deadline)
             if not reason:
                 return
@@ -187,19 +204,19 @@ class Postgres:
             # A zombie, or a stranger who was given the same number. For the dead, PostgreSQL's own check is better.
             (self.cluster / "postmaster.pid").unlink(missing_ok=True)
 
-    def _launch(self, account: Account, programs: Path) -> None:
-        self._port = ports.choose(self._directory, "postgres")
-        self._socket_directory = self._choose_socket_directory(account)
+    def _launch(self) -> None:
+        assert self._account is not None
+        self._socket_directory = self._choose_socket_directory(self._account)
         settings = {
             **_SETTINGS,
             **({} if self._durable else _FORGETFUL),
             "port": str(self._port),
             "unix_socket_directories": str(self._socket_directory),
         }
-        arguments = [str(programs / "bin" / "postgres"), "-D", str(self.cluster)]
+        arguments = [str(self._programs / "bin" / "postgres"), "-D", str(self.cluster)]
         for name, value in settings.items():
             arguments += ["-c", f"{name}={value}"]
-        self.child = start(arguments, account=account, log=self.log, plan=_PLAN, environment=plain_environment())
+        self.child = start(arguments, account=self._account, log=self.log, plan=_PLAN, environment=plain_environment())
 
     def _choose_socket_directory(self, account: Account) -> Path:
         """Return the cluster itself, or a short directory of its own where the cluster's path is too long."""

@@ -9,7 +9,7 @@ import select
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -33,6 +33,7 @@ class Servers:
     _guard: subprocess.Popen[bytes] | None
     _lock: DirectoryLock
     _trouble: str | None = None
+    _news: list[str] = field(default_factory=list)
 
     @property
     def guard_pid(self) -> int | None:
@@ -40,14 +41,31 @@ class Servers:
         return self._guard.pid if self._guard else None
 
     def trouble(self) -> str | None:
-        """Return a sentence about a server that has ended by itself, or None while all is well; returns at once."""
-        guard = self._guard
-        if guard is None or self._trouble or (guard.poll() is None and not _is_readable(guard, 0.0)):
-            return self._trouble
-        words = _next_words(guard, 1.0)
-        who, log = words.get("ended", "servers' guard"), words.get("log", self.directory / "guard.log")
-        self._trouble = f"The embedded {who} has ended unexpectedly (see {log})."
+        """Return a sentence about a server that ended and could not be started again, or None; returns at once."""
+        self._hear()
         return self._trouble
+
+    def news(self) -> list[str]:
+        """Return a sentence for each server that ended and runs again since the last call; returns at once."""
+        self._hear()
+        told, self._news = self._news, []
+        return told
+
+    def _hear(self) -> None:
+        guard = self._guard
+        while guard and not self._trouble and (guard.poll() is not None or _is_readable(guard, 0.0)):
+            words = _next_words(guard, 1.0)
+            if again := words.get("again"):
+                self._news.append(
+                    f"The embedded {again} ended unexpectedly and was started again (see {words['log']})."
+                )
+            elif ended := words.get("ended"):
+                self._trouble = (
+                    f"The embedded {ended} ended and cannot be started again: {words['reason']} (see {words['log']})."
+                )
+            else:
+                log = self.directory / "guard.log"
+                self._trouble = f"The embedded servers' guard has ended unexpectedly (see {log})."
 
     def stop(self) -> None:
         """Stop the servers in order, wait for their end (25 seconds at most) and give the directory back."""
@@ -151,6 +169,7 @@ def _start_guard(lock: DirectoryLock) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
+            bufsize=0,  # a line read ahead would be one that poll() does not see
             env={**os.environ, "PYTHONPATH": search_path},
             pass_fds=(lock.descriptor,),
             start_new_session=True,

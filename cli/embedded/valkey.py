@@ -65,7 +65,6 @@ class Valkey:
         Raises:
             ServerNotInstalled, DataDirectoryNotWritable.
         """
-        program = binary()
         try:
             self.place.mkdir(mode=0o700, exist_ok=True)
             self._clear_remains()
@@ -73,6 +72,19 @@ class Valkey:
         except PermissionError:
             raise DataDirectoryNotWritable(directory=str(self.place), reason="it belongs to another user") from None
         self._port = ports.choose(self._directory, "valkey")
+        self._begin()
+
+    def start_again(self) -> None:
+        """Start a server that has ended by itself, at the same address, and wait until it answers.
+
+        Raises:
+            ServerDidNotStart: it does not come back, or its port is taken now.
+        """
+        self.stop()
+        self._begin()
+        self.wait_until_ready(attempts=1)
+
+    def _begin(self) -> None:
         # The settings go in by standard input: command lines can be read by everybody on the machine.
         settings = [
             "bind 127.0.0.1",
@@ -85,7 +97,7 @@ class Valkey:
             "daemonize no",
         ]
         self.child = start(
-            [str(program), "-", "--dir", str(self.place)],
+            [str(binary()), "-", "--dir", str(self.place)],
             account=accounts.myself(),
             log=self.log,
             plan=_PLAN,
@@ -94,14 +106,15 @@ class Valkey:
         )
         (self.place / _PID_NAME).write_text(str(self.child.program.pid))
 
-    def wait_until_ready(self, timeout_seconds: float = 60.0) -> None:
-        """Wait until the server answers, having read its append-only file; started anew if its port was taken.
+    def wait_until_ready(self, timeout_seconds: float = 60.0, *, attempts: int = _ATTEMPTS) -> None:
+        """Wait until the server answers, having read its append-only file; started anew if its port was taken, up to
+        `attempts` times in all.
 
         Raises:
             ServerDidNotStart: it ended, or did not answer in time.
         """
         deadline = time.monotonic() + timeout_seconds
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(1, attempts + 1):
             assert self.child is not None
             while time.monotonic() < deadline and not self.child.has_ended():
                 if self._answers():
@@ -109,7 +122,7 @@ class Valkey:
                 time.sleep(0.01)
             words = self.child.words_of_this_run()
             self.stop()
-            if attempt == _ATTEMPTS or "Address already in use" not in words:
+            if attempt == attempts or "Address already in use" not in words:
                 break
             self.launch()
         raise ServerDidNotStart(server=self.name, reason=_last_words(words), log=str(self.log))

@@ -93,6 +93,35 @@ def test_a_dead_worker_is_started_again(running: Up) -> None:
     running.wait_until(another, "another worker ran")
 
 
+def test_servers_that_die_are_started_again_and_everything_goes_on(tmp_path: Path) -> None:
+    up = Up(tmp_path / "data", "--no-demo").begin()
+    try:
+        for name, file in (("Valkey", "valkey/relance.pid"), ("PostgreSQL", "postgres/postmaster.pid")):
+            os.kill(int((up.data / file).read_text().split()[0]), signal.SIGKILL)
+            again = f"The embedded {name} ended unexpectedly and was started again"
+            up.wait_until(lambda again=again: again in up.words, f"{name} was back")
+        ready = f"http://127.0.0.1:{up.port}/readyz"
+        up.wait_until(lambda: get(ready)[0] == 200, "the API was ready again")
+        assert "contactUpsert" in up.ask(
+            'mutation { contactUpsert(input: {email: "after@a.test"}) { contact { id } } }'
+        )
+    finally:
+        assert up.stop() == 0
+    assert "Traceback" not in up.words
+
+
+def test_a_server_that_does_not_come_back_ends_everything_with_one_sentence(tmp_path: Path) -> None:
+    up = Up(tmp_path / "data", "--no-demo").begin()
+    children = up.descendants()
+    (up.data / "postgres" / "global" / "pg_control").write_bytes(b"")
+    os.kill(int((up.data / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    assert up.process.wait(60) == 1
+    said = up.words.partition("Stop with Ctrl-C.")[2].strip()
+    assert said.startswith("The embedded PostgreSQL ended and cannot be started again: could not read file")
+    assert len(said.splitlines()) == 1
+    assert still_running(children, 15) == set()
+
+
 def test_a_demo_that_listens_to_the_network_fills_in_no_key(tmp_path: Path) -> None:
     up = Up(tmp_path / "data", "--host", "0.0.0.0").begin()
     try:

@@ -2,11 +2,14 @@
 
 import asyncio
 import os
+import signal
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 import pytest
@@ -21,6 +24,8 @@ from cli.embedded import (
     start_servers,
 )
 from cli.embedded.pids import wait_until_ended
+
+T = TypeVar("T")
 
 
 async def ask(database_url: str | None, question: str) -> object:
@@ -127,18 +132,62 @@ async def test_a_path_too_long_for_a_socket_and_full_of_odd_characters_works(mad
     assert not await asyncio.to_thread(sockets.exists)
 
 
-async def test_a_server_that_ends_by_itself_is_told(data_directory: Path) -> None:
+async def test_a_server_that_ends_by_itself_is_started_again_at_its_address_with_all_it_held(
+    data_directory: Path,
+) -> None:
     async with embedded_servers(data_directory) as servers:
-        valkey = int((data_directory / "valkey" / "relance.pid").read_text())
-        os.kill(int((data_directory / "postgres" / "postmaster.pid").read_text().split()[0]), 9)
-        for _ in range(200):
-            if trouble := servers.trouble():
-                break
-            await asyncio.sleep(0.05)
-        log = data_directory / "postgres.log"
-        assert trouble == f"The embedded PostgreSQL has ended unexpectedly (see {log})."
+        assert servers.redis_url is not None
+        await ask(servers.database_url, "CREATE TABLE kept AS SELECT 7 AS number")
+        async with Redis.from_url(servers.redis_url) as redis:
+            await redis.set("kept", "8")
+            await asyncio.sleep(1.5)  # what Valkey writes each second is on the disk then
+        for name, pid in pids(data_directory).items():
+            os.kill(pid, signal.SIGKILL)
+            news = await until(servers.news)
+            log = data_directory / f"{'postgres' if name == 'PostgreSQL' else 'valkey'}.log"
+            assert news == [f"The embedded {name} ended unexpectedly and was started again (see {log})."]
+        assert await ask(servers.database_url, "SELECT number FROM kept") == 7
+        async with Redis.from_url(servers.redis_url) as redis:
+            assert await redis.get("kept") == b"8"
+        assert (servers.trouble(), servers.news()) == (None, [])
+
+
+async def test_a_server_that_cannot_be_started_again_ends_the_others_and_is_told_with_the_reason(
+    data_directory: Path,
+) -> None:
+    async with embedded_servers(data_directory) as servers:
+        found = pids(data_directory)
+        (data_directory / "postgres" / "global" / "pg_control").write_bytes(b"")
+        os.kill(found["PostgreSQL"], signal.SIGKILL)
+        trouble = await until(servers.trouble)
+        assert trouble.startswith("The embedded PostgreSQL ended and cannot be started again: could not read file")
         assert servers.trouble() == trouble
-        assert await asyncio.to_thread(wait_until_ended, valkey, 10)
+        assert await asyncio.to_thread(wait_until_ended, found["Valkey"], 10)
+
+
+async def test_a_server_that_keeps_ending_is_given_up(data_directory: Path) -> None:
+    async with embedded_servers(data_directory, postgres=False) as servers:
+        for _ in range(5):
+            os.kill(int((data_directory / "valkey" / "relance.pid").read_text()), signal.SIGKILL)
+            assert await until(servers.news)
+        os.kill(int((data_directory / "valkey" / "relance.pid").read_text()), signal.SIGKILL)
+        assert "it ended 6 times within 60 seconds" in await until(servers.trouble)
+
+
+def pids(directory: Path) -> dict[str, int]:
+    return {
+        "PostgreSQL": int((directory / "postgres" / "postmaster.pid").read_text().split()[0]),
+        "Valkey": int((directory / "valkey" / "relance.pid").read_text()),
+    }
+
+
+async def until(found: Callable[[], T]) -> T:
+    """Return what is found as soon as it is anything; fail after 15 seconds."""
+    for _ in range(300):
+        if value := found():
+            return value
+        await asyncio.sleep(0.05)
+    pytest.fail("nothing within 15 seconds")
 
 
 def test_a_cancelled_start_leaves_nothing_running(data_directory: Path) -> None:
