@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.console import CannotGoOn
+from cli.private import private_log
 
 _ROOT: Final = Path(__file__).parents[1]
 _STOP_SECONDS: Final = 15.0
@@ -47,7 +48,7 @@ class Child:
         self.log.parent.mkdir(exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
             self.log.replace(self.log.with_suffix(".old.log"))
-        with self.log.open("ab") as log:
+        with private_log(self.log) as log:
             self._log_start = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,

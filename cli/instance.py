@@ -4,9 +4,9 @@
     api.key           the API key that `relance up` made
     connection.json   for scripts: addresses and the key; there only while it runs
     instance.json     for other commands on this machine: the settings of the running one; there only while it runs
-    logs/             api.log, worker.log; up.log where there was something to tell
+    logs/             api.log, worker.log, up.log
 
-Files with secrets are readable by their owner alone.
+Secrets, logs and mails are readable by their owner alone.
 """
 
 import contextlib

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,7 @@ from cli.embedded import Servers, embedded_servers
 from cli.embedded.datadir import prepare
 from cli.embedded.ports import choose
 from cli.listening import Place
+from cli.private import private_log
 
 if TYPE_CHECKING:
     from cli.catcher import RunningCatcher
@@ -254,9 +256,9 @@ def _own(name: str) -> dict[str, str]:
 def _write_log(file: Path) -> None:
     """Let what libraries say go into a file: the terminal is for sentences."""
     file.parent.mkdir(exist_ok=True)
-    handler = logging.FileHandler(file, delay=True)
+    handler = logging.StreamHandler(TextIOWrapper(private_log(file), write_through=True))
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _log_level() -> str:

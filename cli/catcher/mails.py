@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cli.catcher.reading import Headings, read_headings
+from cli.private import owner_only
 
 _HEAD_BYTES = 16_384
 _ENVELOPE = re.compile(
@@ -71,7 +72,10 @@ class PageOfMails:
 
 
 class MailCatcher:
-    """Keeps the newest `capacity` mails, in memory or as files in `directory` (which it makes and owns)."""
+    """Keeps the newest `capacity` mails, in memory or as files in `directory` (which it makes and owns).
+
+    Mails hold names, addresses and links that act: a folder it makes and all its files are for their owner alone.
+    """
 
     def __init__(self, directory: Path | None = None, capacity: int = 10_000) -> None:
         if capacity < 1:
@@ -83,7 +87,7 @@ class MailCatcher:
         self._indexed_id = 0
         self._last_id = 0
         if directory is not None:
-            directory.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._reload(directory)
 
     def __len__(self) -> int:
@@ -103,7 +107,8 @@ class MailCatcher:
         if self._directory is not None:
             mail.file = self._directory / f"{mail.id:011}.eml"
             envelope = _envelope_lines(mail)
-            mail.file.write_bytes(envelope + raw)
+            with open(mail.file, "wb", opener=owner_only) as file:
+                file.write(envelope + raw)
             mail.file_offset_bytes, mail.raw_in_memory = len(envelope), None
         self._mails[mail.id] = mail
         while len(self._mails) > self._capacity:
@@ -185,6 +190,8 @@ class MailCatcher:
             with contextlib.suppress(OSError):
                 file.unlink()
         for file in files[-self._capacity :]:
+            with contextlib.suppress(OSError):
+                file.chmod(0o600)
             self._last_id = max(self._last_id, int(file.stem))
             if mail := _mail_in(file):
                 self._mails[mail.id] = mail

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli.embedded.accounts import Account, end_with_parent
+from cli.private import private_log
 
 _LARGEST_LOG_BYTES = 10_000_000
 
@@ -81,7 +82,7 @@ def start(
         # After the change of account, which would clear it again.
         end_with_parent(first_signal)
 
-    with tempfile.TemporaryFile() as standard_input, log.open("ab") as output:
+    with tempfile.TemporaryFile() as standard_input, private_log(log) as output:
         standard_input.write(text.encode())
         standard_input.seek(0)
         program = subprocess.Popen(

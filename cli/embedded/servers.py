@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from cli.embedded import datadir
 from cli.embedded.datadir import DirectoryLock
 from cli.embedded.refusals import ServerDidNotStart, refusal_named
+from cli.private import private_log
 
 _START_SECONDS = 150.0
 _STOP_SECONDS = 25.0
@@ -163,7 +164,7 @@ async def embedded_servers(
 
 def _start_guard(lock: DirectoryLock) -> subprocess.Popen[bytes]:
     search_path = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]))
-    with (lock.directory / "guard.log").open("ab") as log:
+    with private_log(lock.directory / "guard.log") as log:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "cli.embedded.guard"],
             stdin=subprocess.PIPE,

@@ -3,6 +3,7 @@
 import asyncio
 import email.message
 import socket
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -42,6 +43,16 @@ def browser(catcher: MailCatcher, host: str = "127.0.0.1", **options: object) ->
 async def running() -> AsyncIterator[RunningCatcher]:
     async with running_catcher() as catcher:
         yield catcher
+
+
+def test_what_is_kept_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "mails"
+    keep(MailCatcher(folder), 1)
+    (file,) = folder.iterdir()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, file)] == [0o700, 0o600]
+    file.chmod(0o644)  # as an earlier version left it
+    MailCatcher(folder)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, file)] == [0o700, 0o600]
 
 
 async def test_any_sign_in_and_any_mail_are_taken_byte_for_byte(running: RunningCatcher) -> None:

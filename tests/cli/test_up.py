@@ -28,10 +28,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         up.stop()
 
 
-def test_connection_json_holds_what_scripts_need_and_is_for_its_owner_alone(running: Up) -> None:
+def test_connection_json_holds_what_scripts_need_and_it_the_logs_and_the_mails_are_for_their_owner_alone(
+    running: Up,
+) -> None:
     assert set(running.connection) == {"graphql", "websocket", "apiKey", "smtp", "mail"}
     for name in ("connection.json", "instance.json", "secret.key", "api.key"):
         assert stat.S_IMODE((running.data / name).stat().st_mode) == 0o600
+    running.wait_until(lambda: any((running.data / "mails").iterdir()), "a mail arrived")
+    written = [path for place in ("logs", "mails") for path in (running.data / place).iterdir()]
+    for path in (*written, *running.data.glob("*.log")):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert running.connection["graphql"] == f"http://127.0.0.1:{running.port}/graphql"
     assert running.connection["websocket"] == f"ws://127.0.0.1:{running.port}/graphql"
 
