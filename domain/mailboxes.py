@@ -26,6 +26,7 @@ from domain.rules.ids import new_id
 from domain.secrets import Vault
 from domain.writing import Change, NewError, read, write
 
+_SIGN_IN: Final = ("host", "port", "security", "username")  # where a password is sent, and for whom
 _SECURITY: Final = frozenset({"NONE", "STARTTLS", "TLS"})
 _HOST = re.compile(
     r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
@@ -95,14 +96,15 @@ async def update(
     """Change what is given of a mailbox; `clears` names those of CLEARABLE that it has no longer.
 
     Raises:
-        Invalid, NotFound
+        Invalid: also where a stored password would follow to another server or another user.
+        NotFound
     """
     values = _sealed(vault, workspace_id, mailbox_id, _checked(given)) | dict.fromkeys(clears)
     if "address" in values:
         values["address_key"] = address_key(values["address"])
 
     async def work(t: Tx) -> UUID:
-        await _locked(t, mailbox_id)
+        _refuse_password_elsewhere(await _locked(t, mailbox_id), values)
         if "address_key" in values:
             await _refuse_taken(t, values["address_key"], mailbox_id)
         if values:
@@ -246,6 +248,26 @@ async def _refuse_taken(t: Tx, key: str, own_id: UUID) -> None:
         own_id,
     ):
         raise Invalid("There is a mailbox with this address already. Change that one instead.", field=["address"])
+
+
+def _refuse_password_elsewhere(stored: asyncpg.Record, values: dict[str, Any]) -> None:
+    """Return unless a stored password would follow a change of where it is sent to: who may change a mailbox need not
+    know its password, and must not be able to have it sent to a server of their own.
+
+    Raises:
+        Invalid
+    """
+    for kind in ("smtp", "imap"):
+        password = f"{kind}_password"
+        if stored[password] is None or password in values:
+            continue
+        if any(values.get(name, stored[name]) != stored[name] for name in (f"{kind}_{part}" for part in _SIGN_IN)):
+            given = api_name(password)
+            raise Invalid(
+                "The stored password is not sent to another server or for another user. "
+                f"Give {given} again, or null to have none.",
+                field=[given],
+            )
 
 
 def _checked(given: MailboxFields) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from domain.mailboxes import MailboxFields
 from domain.refusals import Invalid
 from domain.rules.ids import Prefix
 from domain.rules.step_errors import CATALOGUE, fix_sentence, sentence
-from domain.secrets import SecretUnreadable
 
 
 class ConnectionSecurity(StrEnum):
@@ -112,9 +111,6 @@ _FIELDS = (
 )
 
 
-_SIGN_IN = ("smtp_host", "smtp_port", "smtp_security")
-
-
 def _key(id: str) -> UUID:
     return key_of(Prefix.MAILBOX, id, ["id"])
 
@@ -143,7 +139,6 @@ class MailboxMutations:
     @or_refusal(MailboxUpdatePayload)
     async def mailbox_update(self, info: Info, input: MailboxUpdateInput) -> MailboxUpdatePayload | None:
         me, key = info.context.caller, _key(input.id)
-        await _refuse_password_elsewhere(info, key, input)
         clears = [name for name in mailboxes.CLEARABLE if getattr(input, name) is None]
         await mailboxes.update(me.workspace_id, info.context.vault, key, _fields(input), clears=clears)
         return MailboxUpdatePayload(mailbox_key=key)
@@ -171,33 +166,6 @@ class MailboxMutations:
     async def mailbox_disconnect(self, info: Info, input: MailboxDisconnectInput) -> MailboxDisconnectPayload | None:
         key = await mailboxes.disconnect(info.context.caller.workspace_id, _key(input.id))
         return MailboxDisconnectPayload(mailbox_key=key)
-
-
-async def _refuse_password_elsewhere(info: Info, key: UUID, input: MailboxUpdateInput) -> None:
-    """Return unless a stored password would follow a change of where it is sent to: who may change a mailbox need not
-    know its password, and must not be able to have it sent to a server of their own.
-
-    Raises:
-        Invalid, NotFound
-    """
-    given = {name: value for name in _SIGN_IN if (value := getattr(input, name)) is not None}
-    given |= {"smtp_username": input.smtp_username}
-    asked = {name: value for name, value in given.items() if value is not UNSET}
-    if not asked or input.smtp_password is not UNSET:
-        return
-    try:
-        stored = await smtp_sign_in(info.context.caller.workspace_id, info.context.vault, key)
-    except SecretUnreadable:
-        pass  # there is a password, and it has to be entered anew in any case
-    else:
-        same = all(getattr(stored, name.removeprefix("smtp_")) == value for name, value in asked.items())
-        if stored.password is None or same:
-            return
-    raise Invalid(
-        "The stored password is not sent to another server or for another user. Give smtpPassword again, or null to "
-        "have none.",
-        field=["smtpPassword"],
-    )
 
 
 def _not_connected(refused: SignInRefused, address: str, id: strawberry.ID) -> MailboxNotConnected:
