@@ -10,16 +10,15 @@ import domain
 from cli.findings import Finding, broken, fine, unsure
 from domain.database import credentials
 from domain.secrets import SecretUnreadable, Vault
-from domain.settings import Settings
 
 _OLDEST, _NEWEST = 15, 18
 _SKEW: Final = timedelta(seconds=2)
 _MIGRATIONS: Final = Path(domain.__path__[0]) / "tables" / "migrations"
 
 
-async def database_findings(settings: Settings) -> list[Finding]:
-    """Return what was found in the database; one finding when it cannot be reached."""
-    wanted = credentials(settings.database_url)
+async def database_findings(url: str, secret_key: bytes | None) -> list[Finding]:
+    """Return what was found in the database; one finding when it cannot be reached. Without a key, none is tried."""
+    wanted = credentials(url)
     place = f"{wanted['host']}:{wanted['port']}/{wanted['database']}"
     try:
         connection = await asyncpg.connect(**wanted, timeout=5)
@@ -36,7 +35,8 @@ async def database_findings(settings: Settings) -> list[Finding]:
         migrations = await _migrations(connection)
         findings.append(migrations)
         if await connection.fetchval("SELECT to_regclass('mailboxes') IS NOT NULL"):
-            findings += [await _secret_key(connection, settings), await _worker(connection)]
+            findings += [await _secret_key(connection, secret_key)] if secret_key else []
+            findings.append(await _worker(connection))
         return findings
     finally:
         await connection.close()
@@ -81,14 +81,14 @@ async def _migrations(connection: Any) -> Finding:
     return fine("tables", f"up to date ({len(there)} migrations)")
 
 
-async def _secret_key(connection: Any, settings: Settings) -> Finding:
+async def _secret_key(connection: Any, secret_key: bytes) -> Finding:
     row = await connection.fetchrow(
         "SELECT workspace_id, id, smtp_password FROM mailboxes WHERE smtp_password IS NOT NULL ORDER BY id DESC LIMIT 1"
     )
     if row is None:
         return fine("secret key", "well formed; no password is stored yet")
     try:
-        Vault(settings.secret_key).open(row["smtp_password"], row["workspace_id"], "mailboxes.smtp_password", row["id"])
+        Vault(secret_key).open(row["smtp_password"], row["workspace_id"], "mailboxes.smtp_password", row["id"])
     except SecretUnreadable:
         return broken(
             "secret key",

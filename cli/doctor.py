@@ -12,11 +12,19 @@ from cli.console import run, say, say_json
 from cli.database_checks import database_findings
 from cli.findings import Finding, Verdict, broken, fine, unsure
 from cli.listening import Place
-from domain.settings import Settings, SettingsInvalid, read_settings
+from domain.settings import gather
 
 _MARKS: Final = {Verdict.FINE: "ok ", Verdict.UNSURE: "?  ", Verdict.BROKEN: "NO "}
 _ARQ_HEALTH: Final = "relance:arq:health-check"
 _REDIS_FROM: Final = 7
+_BRINGS: Final = "`relance up` brings one with it"
+_FIXES: Final = {
+    "DATABASE_URL": f"Set DATABASE_URL=postgresql://user:password@host:5432/relance; {_BRINGS}.",
+    "REDIS_URL": f"Set REDIS_URL=redis://host:6379/0; {_BRINGS}.",
+    "RELANCE_SECRET_KEY": (
+        "Set it to the key that the passwords were saved with; for a new installation make one: openssl rand -base64 32"
+    ),
+}
 
 
 def examine(environment: Mapping[str, str], as_json: bool) -> int:
@@ -30,25 +38,31 @@ def examine(environment: Mapping[str, str], as_json: bool) -> int:
         say(f"{_MARKS[finding.verdict]} {finding.part:<14} {finding.found}")
         if finding.fix:
             say(f"{'':<19}→ {finding.fix}")
-    say("Everything works." if not found_broken else f"Broken: {', '.join(finding.part for finding in found_broken)}.")
+    say("Everything works." if not found_broken else f"Broken: {', '.join(dict.fromkeys(finding.part for finding in found_broken))}.")
     return 1 if found_broken else 0
 
 
 async def _look(environment: Mapping[str, str]) -> list[Finding]:
-    try:
-        settings = read_settings(environment)
-    except SettingsInvalid as problem:
-        return [
-            broken("settings", line, "Set it in the environment; .env.example explains each setting.")
-            for line in problem.problems
-        ]
-    groups = await asyncio.gather(database_findings(settings), _redis(settings), _api(settings))
-    return [fine("settings", "complete"), *(finding for group in groups for finding in group)]
+    values, problems = gather(environment)
+    looks = [_api(Place(values["host"], values["port"]))]
+    if url := values.get("redis_url"):
+        looks.insert(0, _redis(url))
+    if url := values.get("database_url"):
+        looks.insert(0, database_findings(url, values.get("secret_key")))
+    findings = [broken("settings", line, _fix(line.partition(" ")[0])) for line in problems]
+    return [
+        *(findings or [fine("settings", "complete")]),
+        *(finding for group in await asyncio.gather(*looks) for finding in group),
+    ]
 
 
-async def _redis(settings: Settings) -> list[Finding]:
-    address = settings.redis_url.rpartition("@")[2].removeprefix("redis://")
-    client = Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=3)
+def _fix(name: str) -> str:
+    return _FIXES.get(name, "Correct it in the environment, or leave it out; .env.example explains each setting.")
+
+
+async def _redis(url: str) -> list[Finding]:
+    address = url.rpartition("@")[2].removeprefix("redis://")
+    client = Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)
     try:
         server = await client.info("server")
         memory = await client.info("memory")
@@ -88,8 +102,7 @@ def _eviction(policy: str) -> Finding:
     )
 
 
-async def _api(settings: Settings) -> list[Finding]:
-    place = Place(settings.host, settings.port)
+async def _api(place: Place) -> list[Finding]:
     found = await place.readiness()
     if found is None:
         fix = "Start it with `relance api`, or ignore this if it runs elsewhere."

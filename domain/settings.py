@@ -4,7 +4,8 @@ Source: `.env.example` names and explains each of them for the operator.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
 
 from domain.database import credentials
 from domain.secrets import read_key
@@ -41,22 +42,31 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     Raises:
         SettingsInvalid: with all problems at once, in plain words.
     """
+    values, problems = gather(environment)
+    if problems:
+        raise SettingsInvalid(problems)
+    return Settings(**values)
+
+
+def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings that are right, or by default so, and a line that begins with its name for each other."""
     problems: list[str] = []
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {field.name: field.default for field in fields(Settings) if field.default is not MISSING}
     problems += [
         f"{name} is not set. See .env.example for what it should be."
         for name in ("DATABASE_URL", "REDIS_URL", "RELANCE_SECRET_KEY")
         if not environment.get(name)
     ]
     if url := environment.get("DATABASE_URL"):
-        values["database_url"] = url
         try:
             credentials(url)
+            values["database_url"] = url
         except ValueError as problem:
             problems.append(f"DATABASE_URL is not a database address: {problem}.")
     if url := environment.get("REDIS_URL"):
-        values["redis_url"] = url
-        if not url.startswith(("redis://", "rediss://", "unix://")):
+        if url.startswith(("redis://", "rediss://", "unix://")):
+            values["redis_url"] = url
+        else:
             problems.append("REDIS_URL is not a Redis address: expected redis://user:password@host:port/0.")
     if key := environment.get("RELANCE_SECRET_KEY"):
         try:
@@ -93,6 +103,4 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             values["log_level"] = text.upper()
         else:
             problems.append(f"RELANCE_LOG_LEVEL is “{text}”; it must be debug, info, warning or error.")
-    if problems:
-        raise SettingsInvalid(problems)
-    return Settings(**values)  # type: ignore[arg-type]
+    return values, problems

@@ -145,7 +145,19 @@ def test_the_doctor_names_missing_tables_and_wrong_settings(
 ) -> None:
     wrong = relance("doctor", environment={"DATABASE_URL": "mysql://x"}, cwd=tmp_path)
     assert wrong.returncode == 1
-    assert wrong.stdout.count("NO  settings") == 3
+    assert wrong.stdout.count("NO  settings") == wrong.stdout.count("→ Set ") == 3
+
+
+def test_the_doctor_looks_at_everything_else_when_settings_are_missing(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    some = {"DATABASE_URL": environment["DATABASE_URL"], "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
+    answer = relance("doctor", "--json", environment={**some, "RELANCE_PORT": "http"}, cwd=tmp_path)
+    findings = json.loads(answer.stdout)["findings"]
+    broken = [(finding["part"], finding["found"].partition(" ")[0]) for finding in findings if finding["fix"]]
+    assert broken[:2] == [("settings", "RELANCE_SECRET_KEY"), ("settings", "RELANCE_PORT")]
+    assert {part for part, _ in broken} == {"settings", "worker", "Redis", "API"}
+    assert "PostgreSQL" in {finding["part"] for finding in findings}
 
 
 def test_a_directory_on_which_nothing_runs_is_named(tmp_path: Path) -> None:
