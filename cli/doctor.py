@@ -38,7 +38,11 @@ def examine(environment: Mapping[str, str], as_json: bool) -> int:
         say(f"{_MARKS[finding.verdict]} {finding.part:<14} {finding.found}")
         if finding.fix:
             say(f"{'':<19}→ {finding.fix}")
-    say("Everything works." if not found_broken else f"Broken: {', '.join(dict.fromkeys(finding.part for finding in found_broken))}.")
+    say(
+        "Everything works."
+        if not found_broken
+        else f"Broken: {', '.join(dict.fromkeys(finding.part for finding in found_broken))}."
+    )
     return 1 if found_broken else 0
 
 

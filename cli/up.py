@@ -8,8 +8,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from io import TextIOWrapper
@@ -88,8 +88,11 @@ class _Up:
 
     async def _run(self) -> None:
         directory = prepare(self._wanted.directory)
-        _write_log(instance.log_file(directory, "up"))
         self._place.refuse_if_taken()
+        with _logging_to(instance.log_file(directory, "up")):
+            await self._run_in(directory)
+
+    async def _run_in(self, directory: Path) -> None:
         api, worker = (
             Child(program, instance.log_file(directory, program), say_aside) for program in ("api", "worker")
         )
@@ -253,12 +256,18 @@ def _own(name: str) -> dict[str, str]:
     return {name: os.environ[name]} if os.environ.get(name) else {}
 
 
-def _write_log(file: Path) -> None:
-    """Let what libraries say go into a file: the terminal is for sentences."""
+@contextmanager
+def _logging_to(file: Path) -> Iterator[None]:
+    """Let what libraries say go into a file during the block: the terminal is for sentences."""
     file.parent.mkdir(exist_ok=True)
-    handler = logging.StreamHandler(TextIOWrapper(private_log(file), write_through=True))
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    with TextIOWrapper(private_log(file), write_through=True) as text:
+        handler = logging.StreamHandler(text)
+        handler.setFormatter(logging.Formatter(LOG_FORMAT))
+        logging.getLogger().addHandler(handler)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(handler)
 
 
 def _log_level() -> str:
