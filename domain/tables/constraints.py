@@ -94,6 +94,7 @@ TENANT_KEYS = (
     ("recipients", "current_step_id", "steps"),
     ("recipient_steps", "recipient_id", "recipients"),
     ("recipient_steps", "step_id", "steps"),
+    ("recipient_steps", "message_id", "messages"),
     ("messages", "recipient_id", "recipients"),
     ("messages", "sequence_id", "sequences"),
     ("messages", "contact_id", "contacts"),
@@ -113,6 +114,25 @@ TENANT_KEYS = (
     ("events", "recipient_id", "recipients"),
     ("tallies", "sequence_id", "sequences"),
 )
+
+# Ids that no key holds to the workspace, and why. Whoever reads one joins by workspace and id.
+_HISTORY = "a line of the diary: the one writer copies it from the row it holds; a key would be looked up at each event"
+_ACTOR = "a person or a key, or later a partner's name for one: of several tables, and only ever named"
+NOTED = {
+    (
+        "recipients",
+        "error_id",
+    ): "the error points back at its recipient by a key; two keys in a circle defer each other",
+    ("recipients", "pending_id"): "likewise of the pending action",
+    ("recipients", "enrolled_by_id"): _ACTOR,
+    ("pending_actions", "closed_by_id"): _ACTOR,
+    ("events", "actor_id"): _ACTOR,
+    ("events", "sequence_id"): _HISTORY,
+    ("events", "step_id"): _HISTORY,
+    ("events", "message_id"): _HISTORY,
+    ("events", "step_error_id"): _HISTORY,
+    ("events", "mailbox_id"): _HISTORY,
+}
 
 # Directly below a workspace.
 TENANTS = ("api_keys", "users", "contacts", "suppressions", "mailboxes", "sequences", "feeds")

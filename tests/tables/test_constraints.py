@@ -138,6 +138,28 @@ async def test_a_row_that_breaks_a_rule_is_refused_by_the_database(
         assert str(refusal.value.constraint_name).startswith(constraint), (table, change)
 
 
+async def test_each_id_is_held_to_its_workspace_by_a_key_or_stands_with_its_reason(
+    migrated: asyncpg.Connection,
+) -> None:
+    rows = await migrated.fetch(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' "
+        "AND data_type = 'uuid' AND column_name LIKE '%\\_id'"
+    )
+    pointing = {(row["table_name"], row["column_name"]) for row in rows}
+    own = {(table, "workspace_id") for table, _ in pointing}
+    held = {(table, column) for table, column, _ in constraints.TENANT_KEYS}
+    assert pointing - own == held | set(constraints.NOTED)
+    assert not held & set(constraints.NOTED)
+    keyed = {
+        row["table"]
+        for row in await migrated.fetch(
+            "SELECT conrelid::regclass::text AS table FROM pg_constraint WHERE contype = 'f' AND conkey[1] = "
+            "(SELECT attnum FROM pg_attribute WHERE attrelid = conrelid AND attname = 'workspace_id')"
+        )
+    }
+    assert {table for table, _ in own} == keyed, "each table with a workspace_id has a key that holds it"
+
+
 async def test_nothing_points_into_another_workspace_and_nobody_is_open_twice(
     workspace_id: UUID, actor: Actor, vault: Vault
 ) -> None:
