@@ -8,7 +8,7 @@ Source: product.md section 2 (signals, "While a message is being handed over", "
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -52,6 +52,10 @@ class NotSendable:
     detail: str | None = None
 
 
+def _just_now() -> timedelta:
+    return timedelta(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The outcome of one claimed message."""
@@ -59,6 +63,8 @@ class Result:
     message_id: UUID
     token: int
     outcome: Outcome | NotSendable
+    # How long ago the server answered. Asked when it is recorded, which after an outage may be hours later.
+    ago: Callable[[], timedelta] = _just_now
 
 
 async def record(workspace_id: UUID, results: Sequence[Result]) -> set[UUID]:
@@ -111,12 +117,12 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
     recipients = await read(t, [row["recipient_id"] for row in rows], deleted=True)
     plans = await load_plans(t, [recipient.sequence_id for recipient in recipients.values()])
     changes: dict[UUID, Change] = {}
-    states: list[tuple[asyncpg.Record, str, str | None]] = []
+    states: list[tuple[asyncpg.Record, str, str | None, datetime]] = []
     for row in rows:
         before = recipients[row["recipient_id"]]
-        outcome = by_id[row["id"]].outcome
-        change, state = _decide(before, plans[before.sequence_id], row, outcome, t.now)
-        states.append((row, state, _words(outcome)))
+        outcome, at = by_id[row["id"]].outcome, t.now - by_id[row["id"]].ago()
+        change, state = _decide(before, plans[before.sequence_id], row, outcome, at, t.now)
+        states.append((row, state, _words(outcome), at))
         if change is not None:
             changes[row["id"]] = change
         await _side_effects(t, row, outcome, before, plans[before.sequence_id])
@@ -125,25 +131,25 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
     await t.execute(
         """
         UPDATE messages x SET state = u.state, reply = u.reply, lease_until = NULL, tries = x.tries - u.free::int,
-            at = CASE WHEN u.state = 'SENT' THEN $2::timestamptz ELSE x.at END
-        FROM unnest($3::uuid[], $4::text[], $5::text[], $6::bool[]) AS u (id, state, reply, free)
+            at = CASE WHEN u.state = 'SENT' THEN u.at ELSE x.at END
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::bool[]) AS u (id, state, reply, at, free)
         WHERE x.workspace_id = $1 AND x.id = u.id
         """,
         t.workspace_id,
-        t.now,
-        [row["id"] for row, _, _ in done],
-        [state for _, state, _ in done],
-        [words for _, _, words in done],
-        [_is_the_mailboxes(by_id[row["id"]].outcome) for row, _, _ in done],
+        [row["id"] for row, *_ in done],
+        [state for _, state, _, _ in done],
+        [words for _, _, words, _ in done],
+        [at for *_, at in done],
+        [_is_the_mailboxes(by_id[row["id"]].outcome) for row, *_ in done],
     )
-    unused = [row["mailbox_id"] for row, _, _ in done if row["marked_at"] is None]
+    unused = [row["mailbox_id"] for row, *_ in done if row["marked_at"] is None]
     if unused:
         await t.execute(
             f"WITH freed AS (SELECT unnest($2::uuid[]) AS mailbox_id) {TURN_BACK} AND m.workspace_id = $1",
             t.workspace_id,
             unused,
         )
-    return {row["id"] for row, _, _ in done}
+    return {row["id"] for row, *_ in done}
 
 
 def _is_the_mailboxes(outcome: Outcome | NotSendable) -> bool:
@@ -158,11 +164,12 @@ def _words(outcome: Outcome | NotSendable) -> str | None:
 
 
 def _decide(
-    before: Recipient, plan: Plan, row: asyncpg.Record, outcome: Outcome | NotSendable, now: datetime
+    before: Recipient, plan: Plan, row: asyncpg.Record, outcome: Outcome | NotSendable, at: datetime, now: datetime
 ) -> tuple[Change | None, str]:
-    """Return what the recipient becomes (None: nothing that it shows) and the new state of the message."""
+    """Return what the recipient becomes (None: nothing that it shows) and the new state of the message. `at` is when
+    the server answered."""
     if isinstance(outcome, Sent):
-        return _sent(before, plan, row, now), "SENT"
+        return _sent(before, plan, row, at, now), "SENT"
     if isinstance(outcome, MailboxBroken):
         return _due_again(before, plan, row, None, now), "DEFERRED"  # the mailbox's state is what holds it back
     if isinstance(outcome, Later):
@@ -190,17 +197,18 @@ def _at_this_step(before: Recipient, row: asyncpg.Record) -> bool:
     )
 
 
-def _sent(before: Recipient, plan: Plan, row: asyncpg.Record, now: datetime) -> Change | None:
+def _sent(before: Recipient, plan: Plan, row: asyncpg.Record, at: datetime, now: datetime) -> Change | None:
     if before.deleted_at is not None:
         return None
     return Change(
         before=before,
-        after=rules.carry_out(before, plan, row["step_id"], now, now),
+        after=rules.carry_out(before, plan, row["step_id"], at, now),
         type=EventType.STEP_CARRIED_OUT,
         actor=ENGINE,
         step_id=row["step_id"],
         message_id=row["id"],
         done="CARRIED_OUT",
+        done_at=at,
     )
 
 

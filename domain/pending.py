@@ -37,7 +37,8 @@ _DUE = f"""
     LEFT JOIN mailboxes m ON m.id = r.mailbox_id
     LEFT JOIN recipient_steps o ON o.recipient_id = r.id AND o.step_id = t.id AND o.workspace_id = r.workspace_id
     WHERE r.due_kind IN ('MANUAL_EMAIL', 'TASK', 'SMS') AND t.kind = 'TASK' AND s.status = 'ACTIVE'
-        AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds) AND r.pending_id IS NULL
+        AND s.settling IS NULL AND r.pending_id IS NULL
+        AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
     ORDER BY r.due_at, r.id LIMIT $1
 """
 

@@ -114,7 +114,7 @@ _CLAIM = """
             JOIN contacts c ON c.id = r.contact_id
             LEFT JOIN messages x ON x.recipient_id = r.id AND x.step_id = r.current_step_id AND x.step_run = r.step_run
             WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL' AND r.due_at <= m.business_now
-                AND s.status = 'ACTIVE' AND s.workspace_id = m.workspace_id
+                AND s.status = 'ACTIVE' AND s.settling IS NULL AND s.workspace_id = m.workspace_id
                 AND (c.out_of_office_until IS NULL OR c.out_of_office_until <= m.business_now)
                 AND (x.id IS NULL OR x.state IN ('DROPPED', 'DEFERRED')
                     OR (x.state = 'CLAIMED' AND x.lease_until < now()))

@@ -1,14 +1,14 @@
 """Moving sequences between DRAFT, ACTIVE, PAUSED and ARCHIVED. What stands in them is written in authoring.py.
 
 A pause is immediate at any size: `paused_at` on the sequence is a gate before every hand-over from the moment it is
-committed. The rows of its recipients follow in batches (`settle_batch`), through the one writer.
+committed. The rows of its recipients follow in batches (`settle_batch`), through the one writer, each with the times
+at which the pauses were answered and lifted. While rows still follow a resume, none of the sequence is claimed.
 
 Source: product.md section 2 "Sequences"; architecture.md "Facts, not memories".
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,8 +21,7 @@ from domain.rules import recipient as rules
 from domain.rules.actor import ENGINE
 from domain.rules.event_types import EventType
 from domain.rules.lifecycle import EndReason
-from domain.rules.plan import Plan, SequenceStatus, StepKind
-from domain.rules.recipient import Recipient
+from domain.rules.plan import SequenceStatus, StepKind
 from domain.writing import Change, read, write
 
 BATCH: Final = 2_000
@@ -138,19 +137,10 @@ async def settle_batch(workspace_id: UUID, sequence_id: UUID) -> int:
     """
 
     async def work(t: Tx) -> int:
-        row = await t.fetchrow(
-            "SELECT status, settling, paused_at FROM sequences WHERE workspace_id = $1 AND id = $2 FOR SHARE",
-            t.workspace_id,
-            sequence_id,
-        )
-        if row is None or row["settling"] is None:
+        row = await _settling(t, sequence_id, "FOR SHARE")
+        if row is None:
             return 0
-        ids = [r["id"] for r in await t.fetch(_UNSETTLED[row["settling"]], t.workspace_id, sequence_id, BATCH)]
-        plan = await load_plan(t, sequence_id)
-        rows = await read(t, ids)
-        changes = [_settled(before, plan, row, t.now) for before in rows.values()]
-        # Only what changes by it is written: a row that is as it should be ends the settling, it never prolongs it.
-        changes = [change for change in changes if change.after != change.before]
+        changes = await _unfollowed(t, row)
         await write(t, changes)
         return len(changes)
 
@@ -168,40 +158,69 @@ async def unsettled() -> list[tuple[UUID, UUID]]:
     return [(row["workspace_id"], row["id"]) for row in rows]
 
 
-_OPEN = "workspace_id = $1 AND sequence_id = $2 AND end_reason IS NULL AND deleted_at IS NULL"
-
+# $4 is the time of the pause or the resume that is being followed.
 _UNSETTLED: Mapping[str, str] = {
-    "PAUSE": f"SELECT id FROM recipients WHERE {_OPEN} AND sequence_paused_at IS NULL ORDER BY id LIMIT $3",
-    "RESUME": f"""
-        SELECT id FROM recipients WHERE {_OPEN} AND (sequence_paused_at IS NOT NULL OR (anchor_at IS NULL
-            AND paused_at IS NULL AND error_id IS NULL AND pending_id IS NULL)) ORDER BY id LIMIT $3
-    """,
-    "STOP": f"SELECT id FROM recipients WHERE {_OPEN} ORDER BY id LIMIT $3",
+    "PAUSE": "(sequence_paused_at IS NULL OR sequence_paused_at < $4)",
+    # Held by a pause that is over, or not written since: the clock ran through a pause that the row never followed.
+    "RESUME": """(sequence_paused_at IS NOT NULL OR (updated_at < $4 AND paused_at IS NULL
+        AND error_id IS NULL AND (pending_id IS NULL OR scheduled_for <= $4)))""",
+    "STOP": "$4::timestamptz IS NOT NULL",
 }
 
 
-def _settled(before: Recipient, plan: Plan, sequence: asyncpg.Record, now: datetime) -> Change:
-    if sequence["settling"] == "STOP":
-        after = rules.end(before, plan, EndReason.STOPPED, now)
-    elif sequence["settling"] == "PAUSE":
-        after = rules.hold_with_sequence(before, plan, sequence["paused_at"])
-    else:
-        after = rules.release_with_sequence(before, plan, now)
-    kind = EventType.STATUS_CHANGED if after.status is not before.status else EventType.HOLD_CHANGED
-    return Change(before=before, after=after, type=kind, actor=ENGINE)
+async def _settling(t: Tx, sequence_id: UUID, lock: str) -> asyncpg.Record | None:
+    return await t.fetchrow(
+        "SELECT id, settling, paused_at, archived_at, pauses_to_follow FROM sequences "
+        f"WHERE workspace_id = $1 AND id = $2 AND settling IS NOT NULL {lock}",
+        t.workspace_id,
+        sequence_id,
+    )
+
+
+async def _unfollowed(t: Tx, sequence: asyncpg.Record) -> list[Change]:
+    """Return the changes by which up to 2,000 recipients follow. Only what changes by it: a row that is as it should
+    be ends the settling, it never prolongs it."""
+    over = sequence["pauses_to_follow"] or []
+    since = {"PAUSE": sequence["paused_at"], "RESUME": over[-1] if over else t.now, "STOP": sequence["archived_at"]}
+    found = {
+        row["id"]: row
+        for row in await t.fetch(
+            f"""
+            SELECT id, version, updated_at FROM recipients
+            WHERE workspace_id = $1 AND sequence_id = $2 AND end_reason IS NULL AND deleted_at IS NULL
+                AND {_UNSETTLED[sequence["settling"]]} ORDER BY id LIMIT $3
+            """,
+            t.workspace_id,
+            sequence["id"],
+            BATCH,
+            since[sequence["settling"]],
+        )
+    }
+    plan = await load_plan(t, sequence["id"])
+    pauses = [*zip(over[::2], over[1::2], strict=True)]
+    if sequence["settling"] == "PAUSE":
+        pauses.append((sequence["paused_at"], None))
+    changes = []
+    for before in (await read(t, found)).values():
+        if before.version != found[before.id]["version"]:
+            continue  # it is found again if it still has to follow
+        if sequence["settling"] == "STOP":
+            after = rules.end(before, plan, EndReason.STOPPED, t.now)
+        else:
+            after = rules.follow_pauses(before, plan, pauses, found[before.id]["updated_at"])
+        if after != before:
+            kind = EventType.STATUS_CHANGED if after.status is not before.status else EventType.HOLD_CHANGED
+            changes.append(Change(before=before, after=after, type=kind, actor=ENGINE))
+    return changes
 
 
 async def _mark_settled(t: Tx, sequence_id: UUID) -> None:
-    row = await t.fetchrow(
-        "SELECT settling FROM sequences WHERE workspace_id = $1 AND id = $2 FOR UPDATE", t.workspace_id, sequence_id
-    )
-    if (
-        row is not None
-        and row["settling"] is not None
-        and not await t.fetch(_UNSETTLED[row["settling"]], t.workspace_id, sequence_id, 1)
-    ):
+    row = await _settling(t, sequence_id, "FOR UPDATE")
+    if row is not None and not await _unfollowed(t, row):
         await t.execute(
-            "UPDATE sequences SET settling = NULL WHERE workspace_id = $1 AND id = $2", t.workspace_id, sequence_id
+            "UPDATE sequences SET settling = NULL, pauses_to_follow = NULL WHERE workspace_id = $1 AND id = $2",
+            t.workspace_id,
+            sequence_id,
         )
 
 
@@ -211,7 +230,11 @@ async def _move(workspace_id: UUID, sequence_id: UUID, to: SequenceStatus, settl
         await check(t, row)
         await t.execute(
             """
-            UPDATE sequences SET status = $3::text, settling = $4, updated_at = $5,
+            UPDATE sequences SET status = $3::text, settling = $4::text, updated_at = $5,
+                -- a draft is a pause since it was made
+                pauses_to_follow = CASE WHEN $4::text = 'RESUME'
+                    THEN pauses_to_follow || ARRAY[coalesce(paused_at, created_at), $5::timestamptz]
+                    WHEN $4::text = 'PAUSE' THEN pauses_to_follow END,
                 paused_at = CASE WHEN $3::text = 'PAUSED' THEN $5::timestamptz END,
                 activated_at = CASE WHEN $3::text = 'ACTIVE' THEN coalesce(activated_at, $5) ELSE activated_at END,
                 archived_at = CASE WHEN $3::text = 'ARCHIVED' THEN $5::timestamptz END

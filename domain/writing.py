@@ -10,7 +10,7 @@ Source: architecture.md "Five sentences", 3.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +56,7 @@ class Change:
     step_id: UUID | None = None
     message_id: UUID | None = None
     done: str | None = None  # "CARRIED_OUT" or "SKIPPED": the outcome of step_id
+    done_at: datetime | None = None  # None: now
     opens: NewError | None = None
     puts: NewPending | None = None
     pending_outcome: str | None = None  # what becomes of the open pending action, when not plain from the end
@@ -203,17 +204,17 @@ async def _note_done(t: Tx, changes: Sequence[Change]) -> None:
         await t.execute(
             """
             INSERT INTO recipient_steps (workspace_id, recipient_id, step_id, outcome, done_at, message_id)
-            SELECT $1, u.recipient_id, u.step_id, u.outcome, $2, u.message_id
-            FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::uuid[])
-                AS u (recipient_id, step_id, outcome, message_id)
+            SELECT $1, u.recipient_id, u.step_id, u.outcome, u.done_at, u.message_id
+            FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::uuid[])
+                AS u (recipient_id, step_id, outcome, done_at, message_id)
             ON CONFLICT (recipient_id, step_id)
             DO UPDATE SET outcome = excluded.outcome, done_at = excluded.done_at, message_id = excluded.message_id
             """,
             t.workspace_id,
-            t.now,
             [c.before.id for c in changes],
             [c.step_id for c in changes],
             [c.done for c in changes],
+            [c.done_at or t.now for c in changes],
             [c.message_id for c in changes],
         )
 

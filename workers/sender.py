@@ -169,6 +169,8 @@ class Sender:
             raise
 
     async def _finish(self, claim: Claim, outcome: Outcome | NotSendable) -> None:
+        clock = asyncio.get_running_loop().time
+        answered_at = clock()
         await point("before_record")
         if isinstance(outcome, MailboxBroken) or (isinstance(outcome, Later) and outcome.reason in MAILBOX_WAITS):
             # What waits here for a session of this mailbox is not to try the same server one after the other.
@@ -177,7 +179,7 @@ class Sender:
                 for other in self._tasks.values()
                 if other.account.mailbox_id == claim.account.mailbox_id
             }
-        result = Result(claim.message_id, claim.token, outcome)
+        result = Result(claim.message_id, claim.token, outcome, ago=lambda: timedelta(seconds=clock() - answered_at))
         recorded = await self._record((claim.workspace_id, result))
         if recorded is None:
             recorded = await self._record_alone(claim.workspace_id, result)

@@ -12,6 +12,7 @@ and `due_at` is when the step may be carried out: `wait_ends_at`, or `retry_at` 
 Source: product.md sections 2 and 3; architecture.md "Facts, not memories".
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -182,8 +183,27 @@ def hold_with_sequence(recipient: Recipient, plan: Plan, paused_at: datetime) ->
 
 
 def release_with_sequence(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
-    """Lift only the sequence's hold, or begin the first wait when the sequence is activated."""
+    """Lift only the sequence's hold. A wait that has not begun begins then."""
     return settle(_lifted(replace(recipient, sequence_paused_at=None), now), plan, now)
+
+
+def follow_pauses(
+    recipient: Recipient, plan: Plan, pauses: Iterable[tuple[datetime, datetime | None]], written_at: datetime
+) -> Recipient:
+    """Follow the pauses of the sequence, oldest first, that this recipient has not followed yet: each from when it was
+    answered until when it was lifted (None: it stands), however late the row is rewritten.
+
+    `written_at` is when it was last written: a pause that was over by then is behind it.
+    """
+    for paused_at, resumed_at in pauses:
+        if recipient.sequence_paused_at is None:
+            if resumed_at is not None and resumed_at <= written_at:
+                continue
+            recipient = hold_with_sequence(recipient, plan, paused_at)
+        held_at = recipient.sequence_paused_at
+        if resumed_at is not None and held_at is not None and held_at <= resumed_at:
+            recipient = release_with_sequence(recipient, plan, resumed_at)
+    return recipient
 
 
 def _lifted(recipient: Recipient, now: datetime) -> Recipient:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tortoise import fields
+from tortoise.contrib.postgres.fields import ArrayField
 from tortoise.models import Model
 
 
@@ -94,6 +95,8 @@ class Sequence(Model):
     paused_at = fields.DatetimeField(null=True)  # the gate on every hand-over; rows follow in batches
     # Recipients whose rows still have to follow the last pause, resume or stop: "PAUSE", "RESUME", "STOP".
     settling = fields.CharField(max_length=10, null=True)
+    # Pauses that are over, and that rows still have to follow: from, to, from, to …
+    pauses_to_follow = ArrayField(element_type="timestamptz", null=True)
     activated_at = fields.DatetimeField(null=True)
     archived_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField(auto_now_add=True)

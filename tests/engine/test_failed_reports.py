@@ -63,3 +63,26 @@ async def test_a_completed_run_is_not_reopened_beside_a_newer_one(
     (answer,) = await enrolment.enroll(workspace_id, actor, again)
     assert answer.recipient_id is not None
     assert await _apply(workspace_id, first["recipient_id"], first["id"]) == set()
+
+
+async def test_a_run_that_completed_and_whose_delivery_failed_sends_nothing_but_new_messages(
+    workspace_id: UUID, actor: Actor, vault: Vault
+) -> None:
+    world = await make_world(workspace_id, actor, vault, steps=[email(), email()])
+    recipient_id = world.recipient_ids[0]
+    await _send_all_due()
+    runs = []
+    for _ in range(3):
+        (row,) = await fetch("SELECT status, step_run FROM recipients WHERE id = $1", recipient_id)
+        assert row["status"] == "COMPLETED"
+        runs.append(row["step_run"])
+        latest = await fetch("SELECT id FROM messages WHERE recipient_id = $1 ORDER BY marked_at DESC", recipient_id)
+        assert await _apply(workspace_id, recipient_id, latest[0]["id"]) == {recipient_id}
+        await recipients.retry(workspace_id, actor, recipient_id)
+        await _send_all_due()
+    assert runs == [1, 2, 3]
+    sent = await fetch(
+        "SELECT step_id, step_run FROM messages WHERE recipient_id = $1 ORDER BY marked_at", recipient_id
+    )
+    last = world.step_ids[1]
+    assert [tuple(each) for each in sent] == [(world.step_ids[0], 1), (last, 1), (last, 2), (last, 3), (last, 4)]
