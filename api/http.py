@@ -18,7 +18,8 @@ from starlette.responses import HTMLResponse, Response
 from api.auth import secret_of_header
 from api.documents import is_storable, prepare
 from api.errors import BAD_REQUEST, BAD_USER_INPUT, VALIDATION_FAILED, RequestRefused, formatted, new_request_id
-from api.server_pages import graphiql_page, names_loopback
+from api.graphiql import graphiql_page
+from api.server_pages import names_loopback
 from api.server_parts import ServerParts
 
 BODY_LIMIT_BYTES: Final = 256 * 1024

@@ -1,10 +1,9 @@
-"""The few pages of the API server for people and for monitors: the front page, GraphiQL, health and readiness.
+"""The few pages of the API server for people and for monitors: the front page, health and readiness.
 
 Source: stack.md section 3; issue "Two commands on a bare machine".
 """
 
 import html
-import json
 import re
 import time
 from typing import Final
@@ -12,7 +11,6 @@ from typing import Final
 import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from strawberry.http.ides import get_graphql_ide_html
 
 from api.server_parts import ServerParts
 from domain.readiness import reason_against_database
@@ -23,7 +21,7 @@ _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", r
 
 _FRONT = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Relance</title>
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:4rem auto;padding:0 1rem}}code{{font-size:.95em}}
+<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:4rem auto;padding:0 1rem}}code{{font-size:.95em}}
 td{{padding:.2rem 1.5rem .2rem 0;vertical-align:top}}</style></head><body>
 <h1>Relance</h1>
 <p>A headless engine for outreach sequences. This server speaks GraphQL.</p>
@@ -42,12 +40,13 @@ def front_page(base: str, *, graphiql: bool) -> str:
         ("Health", f"{base}/healthz", "the process is alive"),
         ("Readiness", f"{base}/readyz", "database, Redis and feed, with reasons"),
     ]
-    cells = (
-        f"<tr><td>{name}</td><td><a href='{html.escape(url, quote=True)}'><code>{html.escape(url)}</code></a></td>"
-        f"<td>{words}</td></tr>"
-        for name, url, words in rows
-    )
+    cells = (f"<tr><td>{name}</td><td>{_link(url)}</td><td>{words}</td></tr>" for name, url, words in rows)
     return _FRONT.format(rows="".join(cells))
+
+
+def _link(url: str) -> str:
+    address = f"<code>{html.escape(url)}</code>"
+    return address if url.startswith("ws") else f"<a href='{html.escape(url, quote=True)}'>{address}</a>"
 
 
 def names_loopback(host: str) -> bool:
@@ -56,27 +55,6 @@ def names_loopback(host: str) -> bool:
     A page from elsewhere whose name was made to point to 127.0.0.1 (DNS rebinding) still says its own name here.
     """
     return _LOOPBACK.fullmatch(host) is not None
-
-
-def graphiql_page(demo_key: str | None) -> str:
-    """Return GraphiQL; with a demo key its headers and its subscriptions carry that key from the start."""
-    page = get_graphql_ide_html("graphiql").replace("Strawberry GraphiQL", "Relance GraphiQL")
-    if demo_key is None:
-        return page
-    headers = json.dumps({"Authorization": f"Bearer {demo_key}"})
-    # "<" is written so that no key, whatever it holds, can end the script element.
-    as_object = headers.replace("<", "\\u003c")
-    as_text = json.dumps(json.dumps(json.loads(headers), indent=2)).replace("<", "\\u003c")
-    changes = (
-        ("const defaultHeaders = {};", f"const defaultHeaders = {as_object};"),
-        ("React.useState(parameters.headers)", f"React.useState(parameters.headers || {as_text})"),
-        ("subscriptionUrl,\n", f"subscriptionUrl,\n        wsConnectionParams: {as_object},\n"),
-    )
-    for before, after in changes:
-        if before not in page:
-            raise AssertionError(f"the GraphiQL page has changed: {before!r} is gone")
-        page = page.replace(before, after)
-    return page
 
 
 class Pages:

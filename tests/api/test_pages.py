@@ -28,6 +28,15 @@ async def test_graphiql_comes_with_the_demo_key_and_cannot_be_broken_out_of(api:
     assert "wsConnectionParams" in page
 
 
+async def test_words_that_name_the_way_out_stand_before_anything_graphiql_takes_from_outside(api: Api) -> None:
+    page = (await api.http.get("/graphql", headers={"accept": "text/html"})).text
+    before, words, after = page.partition("cannot reach unpkg.com. The API works without it")
+    assert words
+    assert "https://" not in before
+    assert after.count("https://unpkg.com/") == 7
+    assert after.index("addEventListener") < after.index("https://")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "LOCALHOST:8000", "[::1]:8000", "127.0.0.5"])
 async def test_the_demo_key_is_filled_in_where_the_page_is_called_by_a_name_of_this_machine(
     api: Api, host: str

@@ -35,6 +35,14 @@ def redis_server() -> str:
     return found("redis-server", "Get it with: apt-get install redis-server")
 
 
+def chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name, path=_PLACES):
+            return path
+    missing("Chromium", "Get it with: apt-get install chromium")
+    raise AssertionError("unreachable")
+
+
 def node() -> str:
     """Return Node's path; the packages of `js/` are there then."""
     path = found("node", "Get Node.js 20 or later with: apt-get install nodejs npm")
