@@ -52,8 +52,8 @@ class KeyRing:
             workspace_id=key.workspace_id,
             workspace_name=key.workspace_name,
             actor=Actor(ActorKind.API_KEY, key.id),
-            key_id=key.id,
-            key_name=key.name,
+            name=key.name,
+            scopes=key.scopes,
         )
 
     async def _touch(self, key: ApiKey) -> None:

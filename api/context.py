@@ -9,6 +9,7 @@ from uuid import UUID
 
 import strawberry
 
+from domain.rules.access import Scope
 from domain.rules.actor import Actor
 from domain.secrets import Vault
 from domain.settings import Settings
@@ -24,8 +25,8 @@ class Caller:
     workspace_id: UUID
     workspace_name: str
     actor: Actor
-    key_id: UUID
-    key_name: str
+    name: str  # of the key or the person
+    scopes: frozenset[Scope]
 
 
 @dataclass(slots=True, kw_only=True)

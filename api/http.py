@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from api.auth import secret_of_header
+from api.declaring import refuse_without_scope
 from api.documents import is_storable, prepare
 from api.errors import BAD_REQUEST, BAD_USER_INPUT, VALIDATION_FAILED, RequestRefused, formatted, new_request_id
 from api.graphiql import graphiql_page
@@ -86,6 +87,7 @@ class GraphQLOverHttp:
             )
         if operation.operation is OperationType.MUTATION and request.method == "GET":
             raise RequestRefused(405, BAD_REQUEST, "A GET never changes anything. Send mutations with POST.")
+        refuse_without_scope(self._process.schema._schema, prepared.document, operation, caller)
         result = await self._process.schema.execute(
             asked.query,
             variable_values=asked.variables,

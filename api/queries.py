@@ -6,6 +6,7 @@ import strawberry
 
 from api.connections import Connection, connection, to_key, to_slice
 from api.context import Info
+from api.declaring import query
 from api.filters import (
     contact_filter,
     counted_filter,
@@ -20,7 +21,6 @@ from api.selections import counted, wanted, wanted_of_page
 from api.types.actors import Actor, ApiKey, Viewer, Workspace
 from api.types.contacts import Contact, ContactConnection
 from api.types.events import RecipientEventConnection
-from api.types.fields import resolved
 from api.types.inputs import (
     ContactFilter,
     PendingActionFilter,
@@ -39,6 +39,8 @@ from api.types.users import UserConnection
 from domain import feed
 from domain.reading import contacts, events, mailboxes, pending_actions, recipients, sequences, step_errors, users
 from domain.refusals import Invalid
+from domain.rules.access import Scope, in_order
+from domain.rules.actor import ActorKind
 from domain.rules.ids import Prefix, to_public
 
 NODES_AT_MOST: Final = 100
@@ -67,30 +69,39 @@ _EventsSequence = Annotated[strawberry.ID | None, strawberry.argument(descriptio
 
 @strawberry.type(description="Everything that can be read.")
 class Query:
-    @resolved(
+    @query(
         "Any object by its id. Null when there is none, or not in this workspace. A text that is not an "
-        "id of this API is a BAD_USER_INPUT error: that is a mistake of the client, not a missing object."
+        "id of this API is a BAD_USER_INPUT error: that is a mistake of the client, not a missing object.",
+        scope=Scope.READ,
     )
     async def node(self, info: Info, id: _Id) -> Node | None:
         found: Node | None = (await by_public_ids(info, [id]))[0]
         return found
 
-    @resolved("Many objects by their ids, in the order given; null for each that is not there.")
+    @query("Many objects by their ids, in the order given; null for each that is not there.", scope=Scope.READ)
     async def nodes(self, info: Info, ids: _Ids) -> list[Node | None]:
         if len(ids) > NODES_AT_MOST:
             raise Invalid(f"`ids` takes at most {NODES_AT_MOST} ids; these are {len(ids)}.", field=["ids"])
         found: list[Node | None] = await by_public_ids(info, ids)
         return found
 
-    @resolved("Who is calling.")
+    @query("Who is calling.", scope=None)
     async def viewer(self, info: Info) -> Viewer | None:
         caller = info.context.caller
-        key = ApiKey(id=strawberry.ID(to_public(Prefix.API_KEY, caller.key_id)), name=caller.key_name)
+        kind, key = caller.actor.kind, caller.actor.id
+        assert key is not None
+        by_key, by_user = kind is ActorKind.API_KEY, kind is ActorKind.USER
+        id = strawberry.ID(to_public(Prefix.USER if by_user else Prefix.API_KEY, key))
         workspace = strawberry.ID(to_public(Prefix.WORKSPACE, caller.workspace_id))
-        actor = Actor(kind=caller.actor.kind, id=key.id, name=caller.key_name)
-        return Viewer(workspace=Workspace(id=workspace, name=caller.workspace_name), api_key=key, actor=actor)
+        return Viewer(
+            workspace=Workspace(id=workspace, name=caller.workspace_name),
+            api_key=ApiKey(id=id, name=caller.name) if by_key else None,
+            user_key=key if by_user else None,
+            actor=Actor(kind=kind, id=id, name=caller.name),
+            scopes=[str(scope) for scope in in_order(caller.scopes)],
+        )
 
-    @resolved("The sequences, newest first.")
+    @query("The sequences, newest first.", scope=Scope.READ)
     async def sequences(
         self, info: Info, first: First = 50, after: After = None, filter: _SequenceFilter = None
     ) -> SequenceConnection | None:
@@ -102,7 +113,7 @@ class Query:
         )
         return connection(SequenceConnection, page)
 
-    @resolved("The recipients of all sequences.")
+    @query("The recipients of all sequences.", scope=Scope.READ)
     async def recipients(
         self,
         info: Info,
@@ -131,13 +142,13 @@ class Query:
             found.status_counts, found.stage_counts = counts.by_status, counts.by_stage
         return cast(RecipientConnection, found)
 
-    @resolved("The recipient with a partner's id.")
+    @query("The recipient with a partner's id.", scope=Scope.READ)
     async def recipient_by_external_id(self, info: Info, external_id: _ExternalId) -> Recipient | None:
         workspace_id = info.context.caller.workspace_id
         found: Any = await recipients.by_external_id(workspace_id, external_id, wants=wanted(info, ""))
         return cast(Recipient | None, found)
 
-    @resolved("The contacts, newest first.")
+    @query("The contacts, newest first.", scope=Scope.READ)
     async def contacts(
         self, info: Info, first: First = 50, after: After = None, filter: _ContactFilter = None
     ) -> ContactConnection | None:
@@ -149,24 +160,24 @@ class Query:
         )
         return connection(ContactConnection, page)
 
-    @resolved("The contact with a partner's id.")
+    @query("The contact with a partner's id.", scope=Scope.READ)
     async def contact_by_external_id(self, info: Info, external_id: _ExternalId) -> Contact | None:
         found: Any = await contacts.by_external_id(info.context.caller.workspace_id, external_id)
         return cast(Contact | None, found)
 
-    @resolved("The mailboxes, by address.")
+    @query("The mailboxes, by address.", scope=Scope.READ)
     async def mailboxes(self, info: Info, first: First = 50, after: After = None) -> MailboxConnection | None:
         page = await mailboxes.page(
             info.context.caller.workspace_id, slice=to_slice(first, after), counted=counted(info)
         )
         return connection(MailboxConnection, page)
 
-    @resolved("The people of the workspace, by name; those who were deactivated too.")
+    @query("The people of the workspace, by name; those who were deactivated too.", scope=Scope.READ)
     async def users(self, info: Info, first: First = 50, after: After = None) -> UserConnection | None:
         page = await users.page(info.context.caller.workspace_id, slice=to_slice(first, after), counted=counted(info))
         return connection(UserConnection, page)
 
-    @resolved("What waits for a person, the longest waiting first.")
+    @query("What waits for a person, the longest waiting first.", scope=Scope.READ)
     async def pending_actions(
         self, info: Info, first: First = 50, after: After = None, filter: _PendingFilter = None
     ) -> PendingActionConnection | None:
@@ -178,7 +189,7 @@ class Query:
         )
         return connection(PendingActionConnection, page)
 
-    @resolved("What went wrong, newest first.")
+    @query("What went wrong, newest first.", scope=Scope.READ)
     async def step_errors(
         self, info: Info, first: First = 50, after: After = None, filter: _StepErrorFilter = None
     ) -> StepErrorConnection | None:
@@ -190,7 +201,7 @@ class Query:
         )
         return connection(StepErrorConnection, page)
 
-    @resolved("What happened, in the order of the feed. Its cursors are good for subscriptions too.")
+    @query("What happened, in the order of the feed. Its cursors are good for subscriptions too.", scope=Scope.READ)
     async def recipient_events(
         self,
         info: Info,

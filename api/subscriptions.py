@@ -4,15 +4,16 @@
 Source: architecture.md "The flow of one change".
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar, cast
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import strawberry
 
 from api.context import Info
+from api.declaring import subscription
 from api.ids import key_of
 from api.server_parts import ServerParts, parts_of
 from api.types.events import RecipientEvent
@@ -20,9 +21,8 @@ from domain import authoring
 from domain.feed import Event
 from domain.reading.events import EventRow
 from domain.refusals import Invalid
+from domain.rules.access import Scope
 from domain.rules.ids import Prefix
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 RECIPIENT_IDS_LIMIT: Final = 200
 
@@ -38,11 +38,6 @@ _After = Annotated[
         "what comes from now on."
     ),
 ]
-
-
-def subscription(description: str) -> Callable[[F], F]:
-    """Make a method a subscription of the schema. (Strawberry's own decorator forgets the method's type.)"""
-    return cast(Callable[[F], F], strawberry.subscription(description=description))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +98,8 @@ class Subscription:
     @subscription(
         "Each change of a recipient, once and in order. With `after`, what was missed comes first. A "
         "subscriber who is more than 5,000 events or 60 seconds behind, or whose cursor is too old, ends with one "
-        "error RESYNC_REQUIRED: read the list again and go on from its `eventsCursor`."
+        "error RESYNC_REQUIRED: read the list again and go on from its `eventsCursor`.",
+        scope=Scope.READ,
     )
     async def recipient_events(
         self,

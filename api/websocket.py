@@ -26,6 +26,7 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from api.auth import secret_of_connection
 from api.context import Caller
+from api.declaring import refuse_without_scope
 from api.documents import prepare
 from api.errors import BAD_REQUEST, RequestRefused, formatted, new_request_id
 from api.http import Asked, checked, operation_of
@@ -111,6 +112,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         if prepared.document is None:
             raise _NotExecuted(prepared.errors, document=True)
         definition = operation_of(prepared.document, asked.operation_name)
+        refuse_without_scope(process.schema._schema, prepared.document, definition, caller)
         if definition.operation is OperationType.SUBSCRIPTION:
             await self._tell(operation, asked, caller)
             return

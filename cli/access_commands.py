@@ -5,11 +5,14 @@ from typing import Annotated
 import typer
 
 from cli.options import Data, Json, settings_from
-from domain.rules.access import Role
+from domain.rules.access import EVERYTHING, SCOPE_MEANING, Role, Scope
 
-keys_app = typer.Typer(help="API keys: create, list, revoke.", no_args_is_help=True)
+keys_app = typer.Typer(help="API keys: create, list, rotate, revoke.", no_args_is_help=True)
 users_app = typer.Typer(help="The people of a workspace: create, list, deactivate.", no_args_is_help=True)
 
+_SCOPES = "What the key may do; may be given several times. Without it: admin, which is everything. " + "; ".join(
+    f"{scope}: {meaning}" for scope, meaning in SCOPE_MEANING.items()
+)
 _Workspace = Annotated[str | None, typer.Option("--workspace", help="Name or id; not needed where there is only one.")]
 
 
@@ -19,6 +22,7 @@ def keys_create(
     workspace: Annotated[
         str | None, typer.Option("--workspace", help="Name or id; made when there is none of this name.")
     ] = None,
+    scope: Annotated[list[Scope] | None, typer.Option("--scope", help=f"{_SCOPES}.")] = None,
     expires_in_days: Annotated[
         int | None, typer.Option(min=1, max=3650, help="Without it the key stays valid.")
     ] = None,
@@ -28,7 +32,7 @@ def keys_create(
     """Make an API key and print it: it is shown this once."""
     from cli.key_commands import create_key
 
-    create_key(settings_from(data), name, workspace, expires_in_days, as_json)
+    create_key(settings_from(data), name, workspace, scope or EVERYTHING, expires_in_days, as_json)
 
 
 @keys_app.command("list")
@@ -37,6 +41,19 @@ def keys_list(data: Data = None, as_json: Json = False) -> None:
     from cli.key_commands import list_keys
 
     list_keys(settings_from(data), as_json)
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    key: Annotated[str, typer.Argument(help="The shown part of the key, such as rel_a1B2c3D4_…")],
+    overlap_hours: Annotated[int, typer.Option(min=0, max=720, help="How long the old key works on.")] = 24,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key that replaces one, with the same scopes, and print it. The old one works on for a while."""
+    from cli.key_commands import rotate_key
+
+    rotate_key(settings_from(data), key, overlap_hours, as_json)
 
 
 @keys_app.command("revoke")

@@ -1,5 +1,6 @@
-"""`relance keys`: making, listing and revoking API keys, for whoever runs the installation."""
+"""`relance keys`: making, listing, rotating and revoking API keys, for whoever runs the installation."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,11 +9,17 @@ from cli.console import CannotGoOn, run, say, say_json
 from cli.reaching import opened, workspace_named
 from domain import keys
 from domain.keys import ApiKey
+from domain.rules.access import Scope, in_order
 from domain.settings import Settings
 
 
 def create_key(
-    settings: Settings, name: str, workspace: str | None, expires_in_days: int | None, as_json: bool
+    settings: Settings,
+    name: str,
+    workspace: str | None,
+    scopes: Collection[Scope],
+    expires_in_days: int | None,
+    as_json: bool,
 ) -> None:
     """Make a key, and its workspace when none has that name yet, and print it: it is shown this once."""
 
@@ -23,8 +30,10 @@ def create_key(
                 await keys.create_workspace(workspace)
             workspace_id = await workspace_named(workspace)
             expires_at = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
-            made = await keys.create(workspace_id, name, expires_at=expires_at)
-            return {"apiKey": made.secret, "id": made.id, "workspaceId": workspace_id, "expiresAt": expires_at}
+            made = await keys.create(workspace_id, name, scopes=scopes, expires_at=expires_at)
+            return {"apiKey": made.secret, "id": made.id, "workspaceId": workspace_id, "expiresAt": expires_at} | {
+                "scopes": in_order(scopes)
+            }
 
     made = run(work())
     if as_json:
@@ -43,13 +52,34 @@ def list_keys(settings: Settings, as_json: bool) -> None:
 
     found = run(work())
     if as_json:
-        say_json([{**asdict(key), "hint": key.hint} for key in found])
+        say_json([_shown(key) for key in found])
         return
     if not found:
         say("There are no keys yet. Make one with: relance keys create --name NAME --workspace WORKSPACE")
     for key in found:
         used = f"last used {_day(key.last_used_at)}" if key.last_used_at else "never used"
-        say(f"{key.hint}  {_state(key):<18}  {used:<20}  {key.workspace_name}: {key.name}")
+        scopes = ", ".join(in_order(key.scopes))
+        say(f"{key.hint}  {_state(key):<18}  {used:<20}  {key.workspace_name}: {key.name} ({scopes})")
+
+
+def rotate_key(settings: Settings, key: str, overlap_hours: int, as_json: bool) -> None:
+    """Make a key that replaces one, and print it.
+
+    Raises:
+        NotFound, Invalid
+    """
+
+    async def work() -> dict[str, Any]:
+        async with opened(settings):
+            made = await keys.rotate(key, overlap=timedelta(hours=overlap_hours))
+            return {"apiKey": made.secret, "id": made.id, "workspaceId": made.workspace_id}
+
+    made = run(work())
+    if as_json:
+        say_json(made)
+        return
+    say(made["apiKey"])
+    say(f"Keep it now: it cannot be shown again. The old key works for {overlap_hours} more hours.")
 
 
 def revoke_key(settings: Settings, key: str, as_json: bool) -> None:
@@ -65,9 +95,13 @@ def revoke_key(settings: Settings, key: str, as_json: bool) -> None:
 
     revoked = run(work())
     if as_json:
-        say_json({**asdict(revoked), "hint": revoked.hint})
+        say_json(_shown(revoked))
     else:
         say(f"The key {revoked.hint} ({revoked.name}) is revoked; it opens nothing any more.")
+
+
+def _shown(key: ApiKey) -> dict[str, Any]:
+    return {**asdict(key), "scopes": in_order(key.scopes), "hint": key.hint}
 
 
 async def _is_known(workspace: str) -> bool:

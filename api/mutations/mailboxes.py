@@ -12,14 +12,16 @@ from strawberry import UNSET
 
 from api.context import Info
 from api.ids import key_of
-from api.mutations.payloads import MailboxPayload, mutation
-from api.mutations.refusals import MailboxNotConnected, or_refusal, told
+from api.mutations.carrying_out import mutation
+from api.mutations.payloads import MailboxPayload
+from api.mutations.refusals import MailboxNotConnected, told
 from api.server_parts import SignInRefused, parts_of
 from api.types.step_errors import SuggestedFix
 from domain import mailboxes
 from domain.mailbox_sign_in import smtp_sign_in
 from domain.mailboxes import MailboxFields
 from domain.refusals import Invalid
+from domain.rules.access import Scope
 from domain.rules.ids import Prefix
 from domain.rules.step_errors import CATALOGUE, fix_sentence, sentence
 
@@ -124,8 +126,9 @@ def _fields(given: MailboxCreateInput | MailboxUpdateInput) -> MailboxFields:
 
 @strawberry.type
 class MailboxMutations:
-    @mutation("Adds a mailbox. Try it with mailboxConnect before people are written to from it.")
-    @or_refusal(MailboxCreatePayload)
+    @mutation(
+        "Adds a mailbox. Try it with mailboxConnect before people are written to from it.", scope=Scope.MAILBOXES_WRITE
+    )
     async def mailbox_create(self, info: Info, input: MailboxCreateInput) -> MailboxCreatePayload | None:
         me = info.context.caller
         return MailboxCreatePayload(
@@ -134,9 +137,9 @@ class MailboxMutations:
 
     @mutation(
         "Changes a mailbox. It is not tried by this: mailboxConnect does. A new server, port, security or user name "
-        "needs the password again."
+        "needs the password again.",
+        scope=Scope.MAILBOXES_WRITE,
     )
-    @or_refusal(MailboxUpdatePayload)
     async def mailbox_update(self, info: Info, input: MailboxUpdateInput) -> MailboxUpdatePayload | None:
         me, key = info.context.caller, _key(input.id)
         clears = [name for name in mailboxes.CLEARABLE if getattr(input, name) is None]
@@ -145,9 +148,9 @@ class MailboxMutations:
 
     @mutation(
         "Signs in to the mailbox's server for real. It sends from then on, and what waited for it may be retried; "
-        "where the sign-in fails it is disconnected, and says why."
+        "where the sign-in fails it is disconnected, and says why.",
+        scope=Scope.MAILBOXES_WRITE,
     )
-    @or_refusal(MailboxConnectPayload)
     async def mailbox_connect(self, info: Info, input: MailboxConnectInput) -> MailboxConnectPayload | None:
         me, key = info.context.caller, _key(input.id)
         try_smtp = parts_of(info.context).try_smtp
@@ -161,8 +164,9 @@ class MailboxMutations:
         await mailboxes.refused(me.workspace_id, key, refused.code, refused.words)
         return MailboxConnectPayload(mailbox_key=key, errors=[told(_not_connected(refused, account.address, input.id))])
 
-    @mutation("Takes a mailbox out of use: no hand-over from it begins after this has answered.")
-    @or_refusal(MailboxDisconnectPayload)
+    @mutation(
+        "Takes a mailbox out of use: no hand-over from it begins after this has answered.", scope=Scope.MAILBOXES_WRITE
+    )
     async def mailbox_disconnect(self, info: Info, input: MailboxDisconnectInput) -> MailboxDisconnectPayload | None:
         key = await mailboxes.disconnect(info.context.caller.workspace_id, _key(input.id))
         return MailboxDisconnectPayload(mailbox_key=key)

@@ -1,7 +1,6 @@
 """What the payloads share: the object as it is after the change, looked up only when it is selected."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 from uuid import UUID
 
 import strawberry
@@ -15,21 +14,7 @@ from api.types.recipients import Recipient
 from api.types.sequences import Sequence
 from domain.reading import contacts, mailboxes, sequences
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _ERRORS = "Why it was refused; empty when it was done."
-
-
-def mutation(description: str) -> Callable[[F], F]:
-    """Make a method a mutation of the schema. (Strawberry's own decorator forgets the method's type.)"""
-
-    def decorate(method: F) -> F:
-        made = strawberry.mutation(description=description)(method)
-        for argument in made.arguments:
-            argument.description = "What to do."
-        return cast(F, made)
-
-    return decorate
 
 
 @strawberry.type(description="What came of a change.")

@@ -11,13 +11,15 @@ from strawberry import UNSET
 
 from api.context import Info
 from api.ids import key_of
-from api.mutations.payloads import ContactPayload, Payload, RecipientPayload, mutation
-from api.mutations.refusals import BatchTooLarge, or_refusal, told
+from api.mutations.carrying_out import mutation
+from api.mutations.payloads import ContactPayload, Payload, RecipientPayload
+from api.mutations.refusals import BatchTooLarge, told
 from api.types.scalars import JSON
 from domain import contacts, enrolment
 from domain.contacts import ContactFields
 from domain.enrolment import Answer, Candidate, Enrolment
 from domain.refusals import Invalid, Refusal
+from domain.rules.access import Scope
 from domain.rules.ids import Prefix
 
 CONTACTS_AT_MOST: Final = 100
@@ -103,17 +105,19 @@ class RecipientsEnrollPayload(Payload):
 
 @strawberry.type
 class PeopleMutations:
-    @mutation("Creates a contact or changes it. Changing an address never restarts anything by itself.")
-    @or_refusal(ContactUpsertPayload)
+    @mutation(
+        "Creates a contact or changes it. Changing an address never restarts anything by itself.",
+        scope=Scope.CONTACTS_WRITE,
+    )
     async def contact_upsert(self, info: Info, input: ContactUpsertInput) -> ContactUpsertPayload | None:
         key = await contacts.upsert(info.context.caller.workspace_id, _fields(input, input.id, ["id"], []))
         return ContactUpsertPayload(contact_key=key)
 
     @mutation(
         f"Enrols up to {CONTACTS_AT_MOST} people in a sequence, with a result for each: one who is refused does not "
-        "hinder the others. One open recipient per contact and sequence."
+        "hinder the others. One open recipient per contact and sequence.",
+        scope=Scope.RECIPIENTS_WRITE,
     )
-    @or_refusal(RecipientsEnrollPayload)
     async def recipients_enroll(self, info: Info, input: RecipientsEnrollInput) -> RecipientsEnrollPayload | None:
         me = info.context.caller
         if len(input.contacts) > CONTACTS_AT_MOST:

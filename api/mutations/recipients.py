@@ -13,7 +13,8 @@ import strawberry
 from api.context import Info
 from api.errors import MASKED_REFUSALS
 from api.ids import key_of
-from api.mutations.payloads import Payload, RecipientPayload, mutation
+from api.mutations.carrying_out import mutation
+from api.mutations.payloads import Payload, RecipientPayload
 from api.mutations.recipient_inputs import (
     IDS_AT_MOST,
     BulkAction,
@@ -26,11 +27,12 @@ from api.mutations.recipient_inputs import (
     RecipientSkipStepInput,
     RecipientStopInput,
 )
-from api.mutations.refusals import BatchTooLarge, or_refusal, told
+from api.mutations.refusals import BatchTooLarge, told
 from domain import recipients
 from domain.own_content import NewContent
 from domain.recipients import Acted
 from domain.refusals import Invalid, Refusal
+from domain.rules.access import Scope
 from domain.rules.ids import Prefix
 
 _AT_ONCE: Final = 4  # of one call, so that it leaves connections to others
@@ -105,9 +107,9 @@ def _key(id: str) -> UUID:
 class RecipientMutations:
     @mutation(
         "Holds a recipient: no step runs until resume, and the clock of the running wait stops. Available in "
-        "SCHEDULED, IN_PROGRESS, PENDING_ACTION and ERROR, while the sequence is not paused."
+        "SCHEDULED, IN_PROGRESS, PENDING_ACTION and ERROR, while the sequence is not paused.",
+        scope=Scope.RECIPIENTS_WRITE,
     )
-    @or_refusal(RecipientPausePayload)
     async def recipient_pause(self, info: Info, input: RecipientPauseInput) -> RecipientPausePayload | None:
         me = info.context.caller
         acted = await recipients.pause(
@@ -117,9 +119,9 @@ class RecipientMutations:
 
     @mutation(
         "Lifts a recipient's own pause: the wait goes on with what was left of it. An open error that can be retried "
-        "is. Available in PAUSED, while the sequence is not paused."
+        "is. Available in PAUSED, while the sequence is not paused.",
+        scope=Scope.RECIPIENTS_WRITE,
     )
-    @or_refusal(RecipientResumePayload)
     async def recipient_resume(self, info: Info, input: RecipientResumeInput) -> RecipientResumePayload | None:
         me = info.context.caller
         acted = await recipients.resume(
@@ -129,9 +131,9 @@ class RecipientMutations:
 
     @mutation(
         "Skips the named step, which must be the current one; the next one's wait starts now, and skipping the last "
-        "completes the recipient. Available as recipientPause is."
+        "completes the recipient. Available as recipientPause is.",
+        scope=Scope.RECIPIENTS_WRITE,
     )
-    @or_refusal(RecipientSkipStepPayload)
     async def recipient_skip_step(self, info: Info, input: RecipientSkipStepInput) -> RecipientSkipStepPayload | None:
         me = info.context.caller
         step = key_of(Prefix.STEP, input.step_id, ["stepId"])
@@ -142,9 +144,9 @@ class RecipientMutations:
 
     @mutation(
         "Gives this recipient a text of its own for a step it has not carried out, or takes it back. In ERROR, editing "
-        "the failed step tries it again. Available as recipientPause is."
+        "the failed step tries it again. Available as recipientPause is.",
+        scope=Scope.RECIPIENTS_WRITE,
     )
-    @or_refusal(RecipientEditContentPayload)
     async def recipient_edit_content(
         self, info: Info, input: RecipientEditContentInput
     ) -> RecipientEditContentPayload | None:
@@ -163,8 +165,10 @@ class RecipientMutations:
         )
         return RecipientEditContentPayload(recipient_key=acted.recipient_id)
 
-    @mutation("Ends a recipient for good; it stays in reports. Available in every status that has not ended.")
-    @or_refusal(RecipientStopPayload)
+    @mutation(
+        "Ends a recipient for good; it stays in reports. Available in every status that has not ended.",
+        scope=Scope.RECIPIENTS_WRITE,
+    )
     async def recipient_stop(self, info: Info, input: RecipientStopInput) -> RecipientStopPayload | None:
         me = info.context.caller
         acted = await recipients.stop(
@@ -174,9 +178,9 @@ class RecipientMutations:
 
     @mutation(
         "Removes a recipient: it disappears from lists and reports, and subscribers are told. Available in "
-        "every status."
+        "every status.",
+        scope=Scope.RECIPIENTS_WRITE,
     )
-    @or_refusal(RecipientDeletePayload)
     async def recipient_delete(self, info: Info, input: RecipientDeleteInput) -> RecipientDeletePayload | None:
         me = info.context.caller
         await recipients.delete(me.workspace_id, me.actor, _key(input.id), expected_version=input.expected_version)
@@ -184,9 +188,9 @@ class RecipientMutations:
 
     @mutation(
         "Closes the open error of a recipient and tries its step again, as a new message. Available where the error "
-        "offers RETRY; never for DELIVERY_UNCONFIRMED (see deliveryResolve)."
+        "offers RETRY; never for DELIVERY_UNCONFIRMED (see deliveryResolve).",
+        scope=Scope.RECIPIENTS_WRITE,
     )
-    @or_refusal(RecipientRetryPayload)
     async def recipient_retry(self, info: Info, input: RecipientRetryInput) -> RecipientRetryPayload | None:
         me = info.context.caller
         acted = await recipients.retry(
@@ -194,8 +198,10 @@ class RecipientMutations:
         )
         return RecipientRetryPayload(recipient_key=acted.recipient_id)
 
-    @mutation(f"Does the same to up to {IDS_AT_MOST} recipients, each on its own, with a result for each.")
-    @or_refusal(RecipientsApplyPayload)
+    @mutation(
+        f"Does the same to up to {IDS_AT_MOST} recipients, each on its own, with a result for each.",
+        scope=Scope.RECIPIENTS_WRITE,
+    )
     async def recipients_apply(self, info: Info, input: RecipientsApplyInput) -> RecipientsApplyPayload | None:
         act = _verb(info, input)
         if not input.ids:

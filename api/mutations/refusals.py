@@ -5,16 +5,14 @@ To add one, give the refusal a code in `domain`, the code a sentence here and, w
 Source: api.md "Mutations"; architecture.md "Habits".
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
-from functools import wraps
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 import strawberry
 
 from api.context import Info
-from api.errors import MASKED_REFUSALS
 from api.types.actors import Actor
 from api.types.enums import PendingActionAction, PendingOutcome
 from api.types.fields import resolved
@@ -183,35 +181,3 @@ def _fix(refusal: Refusal) -> SuggestedFix | None:
         return None
     code, message = _FIXES[refusal.code]
     return SuggestedFix(code=code, message=message, target_id=None)
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _forget(arguments: Mapping[str, object]) -> None:
-    info = arguments.get("info")
-    if isinstance(info, strawberry.Info):
-        info.context.loaders.forget()
-
-
-def or_refusal(
-    payload: Callable[..., T],
-) -> Callable[[Callable[P, Awaitable[T | None]]], Callable[P, Awaitable[T | None]]]:
-    """Make a resolver answer with an otherwise empty payload when it is refused."""
-
-    def decorate(resolver: Callable[P, Awaitable[T | None]]) -> Callable[P, Awaitable[T | None]]:
-        @wraps(resolver)
-        async def answered(*args: P.args, **kwargs: P.kwargs) -> T | None:
-            try:
-                answer = await resolver(*args, **kwargs)
-                _forget(kwargs)  # what this operation has read before is no longer so
-                return answer
-            except MASKED_REFUSALS:
-                raise
-            except Refusal as refusal:
-                return payload(errors=[told(refusal)])
-
-        return answered
-
-    return decorate

@@ -10,11 +10,13 @@ import strawberry
 
 from api.context import Info
 from api.ids import key_of
-from api.mutations.payloads import Payload, SequencePayload, mutation
-from api.mutations.refusals import BatchTooLarge, or_refusal
+from api.mutations.carrying_out import mutation
+from api.mutations.payloads import Payload, SequencePayload
+from api.mutations.refusals import BatchTooLarge
 from api.mutations.sequence_inputs import SequenceSettingsInput, StepInput, settings_of, step_of
 from domain import authoring, sequences
 from domain.plans import SequenceSettings
+from domain.rules.access import Scope
 from domain.rules.ids import Prefix, to_public
 
 MAILBOXES_AT_MOST: Final = 100
@@ -145,8 +147,7 @@ def _mailboxes(ids: list[strawberry.ID]) -> list[UUID]:
 
 @strawberry.type
 class SequenceMutations:
-    @mutation("Writes a new sequence with its steps. It is a DRAFT until it is activated.")
-    @or_refusal(SequenceCreatePayload)
+    @mutation("Writes a new sequence with its steps. It is a DRAFT until it is activated.", scope=Scope.SEQUENCES_WRITE)
     async def sequence_create(self, info: Info, input: SequenceCreateInput) -> SequenceCreatePayload | None:
         key = await authoring.create(
             info.context.caller.workspace_id,
@@ -158,8 +159,7 @@ class SequenceMutations:
         )
         return SequenceCreatePayload(sequence_key=key)
 
-    @mutation("Changes a sequence that is not archived.")
-    @or_refusal(SequenceUpdatePayload)
+    @mutation("Changes a sequence that is not archived.", scope=Scope.SEQUENCES_WRITE)
     async def sequence_update(self, info: Info, input: SequenceUpdateInput) -> SequenceUpdatePayload | None:
         workspace_id, key = info.context.caller.workspace_id, _key(input.id)
         settings = None
@@ -170,47 +170,50 @@ class SequenceMutations:
         return SequenceUpdatePayload(sequence_key=key)
 
     @mutation(
-        "DRAFT to ACTIVE: the waits of those enrolled start now. Needs a step, and a mailbox where it sends email."
+        "DRAFT to ACTIVE: the waits of those enrolled start now. Needs a step, and a mailbox where it sends email.",
+        scope=Scope.SEQUENCES_WRITE,
     )
-    @or_refusal(SequenceActivatePayload)
     async def sequence_activate(self, info: Info, input: SequenceActivateInput) -> SequenceActivatePayload | None:
         moved = await sequences.activate(info.context.caller.workspace_id, _key(input.id))
         return SequenceActivatePayload(sequence_key=moved.sequence_id)
 
-    @mutation("ACTIVE to PAUSED: no hand-over begins after this has answered, whatever the number of recipients.")
-    @or_refusal(SequencePausePayload)
+    @mutation(
+        "ACTIVE to PAUSED: no hand-over begins after this has answered, whatever the number of recipients.",
+        scope=Scope.SEQUENCES_WRITE,
+    )
     async def sequence_pause(self, info: Info, input: SequencePauseInput) -> SequencePausePayload | None:
         moved = await sequences.pause(info.context.caller.workspace_id, _key(input.id))
         return SequencePausePayload(sequence_key=moved.sequence_id, in_flight=moved.in_flight)
 
-    @mutation("PAUSED to ACTIVE: waits go on with what was left. Those paused by hand stay paused; nothing is retried.")
-    @or_refusal(SequenceResumePayload)
+    @mutation(
+        "PAUSED to ACTIVE: waits go on with what was left. Those paused by hand stay paused; nothing is retried.",
+        scope=Scope.SEQUENCES_WRITE,
+    )
     async def sequence_resume(self, info: Info, input: SequenceResumeInput) -> SequenceResumePayload | None:
         moved = await sequences.resume(info.context.caller.workspace_id, _key(input.id))
         return SequenceResumePayload(sequence_key=moved.sequence_id)
 
-    @mutation("Any status to ARCHIVED: enrolling is refused from now on. Open recipients forbid it, or are stopped.")
-    @or_refusal(SequenceArchivePayload)
+    @mutation(
+        "Any status to ARCHIVED: enrolling is refused from now on. Open recipients forbid it, or are stopped.",
+        scope=Scope.SEQUENCES_WRITE,
+    )
     async def sequence_archive(self, info: Info, input: SequenceArchiveInput) -> SequenceArchivePayload | None:
         moved = await sequences.archive(
             info.context.caller.workspace_id, _key(input.id), stop_open_recipients=input.stop_open_recipients
         )
         return SequenceArchivePayload(sequence_key=moved.sequence_id, in_flight=moved.in_flight)
 
-    @mutation("ARCHIVED to PAUSED.")
-    @or_refusal(SequenceUnarchivePayload)
+    @mutation("ARCHIVED to PAUSED.", scope=Scope.SEQUENCES_WRITE)
     async def sequence_unarchive(self, info: Info, input: SequenceUnarchiveInput) -> SequenceUnarchivePayload | None:
         moved = await sequences.unarchive(info.context.caller.workspace_id, _key(input.id))
         return SequenceUnarchivePayload(sequence_key=moved.sequence_id)
 
-    @mutation("Deletes a draft without recipients. Everything else is archived instead.")
-    @or_refusal(SequenceDeletePayload)
+    @mutation("Deletes a draft without recipients. Everything else is archived instead.", scope=Scope.SEQUENCES_WRITE)
     async def sequence_delete(self, info: Info, input: SequenceDeleteInput) -> SequenceDeletePayload | None:
         await authoring.delete(info.context.caller.workspace_id, _key(input.id))
         return SequenceDeletePayload(deleted_id=input.id)
 
-    @mutation("Adds a step at the end. Those who have completed do not reopen.")
-    @or_refusal(StepAddPayload)
+    @mutation("Adds a step at the end. Those who have completed do not reopen.", scope=Scope.SEQUENCES_WRITE)
     async def step_add(self, info: Info, input: StepAddInput) -> StepAddPayload | None:
         key = _key(input.sequence_id, "sequenceId")
         step = await authoring.add_step(info.context.caller.workspace_id, key, step_of(input.step, ["step"]))

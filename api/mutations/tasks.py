@@ -10,10 +10,11 @@ import strawberry
 
 from api.context import Info
 from api.ids import key_of
-from api.mutations.payloads import RecipientPayload, mutation
-from api.mutations.refusals import or_refusal
+from api.mutations.carrying_out import mutation
+from api.mutations.payloads import RecipientPayload
 from domain import pending, unconfirmed
 from domain.refusals import Invalid
+from domain.rules.access import Scope
 from domain.rules.ids import Prefix
 
 NOTE_LENGTH_LIMIT: Final = 10_000
@@ -71,9 +72,9 @@ class PendingActionSkipPayload(RecipientPayload):
 class TaskMutations:
     @mutation(
         "Says what became of an unconfirmed message. Nothing else moves it: it is never sent again by a resume, an "
-        "edit, a retry or a timer."
+        "edit, a retry or a timer.",
+        scope=Scope.RECIPIENTS_WRITE,
     )
-    @or_refusal(DeliveryResolvePayload)
     async def delivery_resolve(self, info: Info, input: DeliveryResolveInput) -> DeliveryResolvePayload | None:
         me = info.context.caller
         error = key_of(Prefix.STEP_ERROR, input.error_id, ["errorId"])
@@ -82,8 +83,7 @@ class TaskMutations:
             recipient_key=await unconfirmed.resolve(me.workspace_id, me.actor, error, was_sent=was_sent)
         )
 
-    @mutation("Completes a task that is due; the next step's wait starts now.")
-    @or_refusal(TaskCompletePayload)
+    @mutation("Completes a task that is due; the next step's wait starts now.", scope=Scope.RECIPIENTS_WRITE)
     async def task_complete(self, info: Info, input: TaskCompleteInput) -> TaskCompletePayload | None:
         me = info.context.caller
         if input.note is not None and len(input.note) > NOTE_LENGTH_LIMIT:
@@ -93,8 +93,10 @@ class TaskMutations:
             recipient_key=await pending.complete_task(me.workspace_id, me.actor, key, input.note)
         )
 
-    @mutation("Skips a pending action: its step counts as skipped, and the next one's wait starts now.")
-    @or_refusal(PendingActionSkipPayload)
+    @mutation(
+        "Skips a pending action: its step counts as skipped, and the next one's wait starts now.",
+        scope=Scope.RECIPIENTS_WRITE,
+    )
     async def pending_action_skip(self, info: Info, input: PendingActionSkipInput) -> PendingActionSkipPayload | None:
         me = info.context.caller
         key = key_of(Prefix.PENDING_ACTION, input.id, ["id"])

@@ -8,6 +8,7 @@ from api.context import Info
 from api.types import enums as enums
 from api.types.fields import resolved
 from api.types.users import User
+from domain.rules.access import SCOPE_MEANING
 from domain.rules.actor import ActorKind
 
 
@@ -35,6 +36,10 @@ class Viewer:
     workspace: Workspace = strawberry.field(description="Everything the caller reads and writes belongs to it.")
     api_key: ApiKey | None = strawberry.field(description="The key the caller presented; null for a person.")
     actor: Actor = strawberry.field(description="As whom the caller's changes are recorded.")
+    scopes: list[str] = strawberry.field(
+        description="What the caller may do; `admin` may do everything. "
+        + " ".join(f"`{scope}`: {meaning}." for scope, meaning in SCOPE_MEANING.items())
+    )
     user_key: strawberry.Private[UUID | None] = None
 
     @resolved("The person who calls; null for an API key.")

@@ -5,7 +5,7 @@ test compares the two with what pg_constraint says (Tortoise drops constraints f
 from collections.abc import Iterable
 from enum import StrEnum
 
-from domain.rules.access import Role
+from domain.rules.access import Role, Scope
 from domain.rules.lifecycle import ENDS, EndReason, Stage, Status
 from domain.rules.plan import SequenceStatus, StepKind
 from domain.rules.step_errors import StepErrorCode
@@ -27,6 +27,8 @@ def _status_expression() -> str:
         f"WHEN begun THEN '{Status.IN_PROGRESS}' ELSE '{Status.SCHEDULED}' END"
     )
 
+
+_SCOPE = "|".join(Scope)
 
 CHECKS: dict[str, tuple[str, str]] = {
     # name: (table, condition)
@@ -77,14 +79,16 @@ CHECKS: dict[str, tuple[str, str]] = {
     "events_status_known": ("events", f"{_one_of('status', Status)} AND {_one_of('previous_status', Status)}"),
     "events_stage_known": ("events", f"{_one_of('stage', Stage)} AND {_one_of('previous_stage', Stage)}"),
     "tallies_status_known": ("tallies", _one_of("status", Status)),
+    "api_keys_scopes_known": ("api_keys", f"scopes ~ '^({_SCOPE})( ({_SCOPE}))*$'"),
     "users_role_known": ("users", _one_of("role", Role)),
 }
 
 # Parents that others point to with their workspace: each has UNIQUE (workspace_id, id).
-PARENTS = ("contacts", "mailboxes", "sequences", "steps", "recipients", "messages", "users")
+PARENTS = ("contacts", "mailboxes", "sequences", "steps", "recipients", "messages", "users", "api_keys")
 
 # (table, column, parent): FOREIGN KEY (workspace_id, column) REFERENCES parent (workspace_id, id)
 TENANT_KEYS = (
+    ("api_keys", "replaces_id", "api_keys"),
     ("sequence_mailboxes", "sequence_id", "sequences"),
     ("sequence_mailboxes", "mailbox_id", "mailboxes"),
     ("steps", "sequence_id", "sequences"),

@@ -24,6 +24,8 @@ class ApiKey(Model):
     name = fields.CharField(max_length=200)
     public_id = fields.CharField(max_length=16, unique=True)  # the readable part, shown in lists
     secret_hash = fields.BinaryField()
+    scopes = fields.CharField(max_length=400)  # separated by spaces
+    replaces_id = fields.UUIDField(null=True)  # the key that this one was made to replace
     created_at = fields.DatetimeField(auto_now_add=True)
     expires_at = fields.DatetimeField(null=True)
     last_used_at = fields.DatetimeField(null=True)

@@ -12,6 +12,7 @@ from api import sharing
 from api.context import Caller
 from api.sharing import Selection, Selections
 from domain.feed import Event
+from domain.rules.access import EVERYTHING
 from domain.rules.ids import new_id
 from tests.api.conftest import Api
 from tests.api.test_ring import events
@@ -21,7 +22,7 @@ TEXT = "subscription { recipientEvents { cursor type } }"
 
 def caller_of(api: Api) -> Caller:
     return Caller(
-        workspace_id=api.workspace_id, workspace_name="Acme", actor=api.actor, key_id=api.key.id, key_name="tests"
+        workspace_id=api.workspace_id, workspace_name="Acme", actor=api.actor, name="tests", scopes=EVERYTHING
     )
 
 

@@ -77,6 +77,25 @@ def test_a_key_is_made_with_its_workspace_listed_without_its_secret_and_revoked(
     assert states["CRM"] is None
 
 
+def test_a_key_is_made_with_scopes_and_rotated(environment: dict[str, str]) -> None:
+    wanted = ("--scope", "contacts:write", "--scope", "read")
+    made = json.loads(
+        relance(
+            "keys", "create", "--name", "Form", "--workspace", "Scopes", *wanted, "--json", environment=environment
+        ).stdout
+    )
+    assert made["scopes"] == ["read", "contacts:write"]
+    shown = made["apiKey"].rpartition("_")[0] + "_…"
+    new = json.loads(relance("keys", "rotate", shown, "--json", environment=environment).stdout)
+    listed = relance("keys", "list", environment=environment).stdout
+    assert listed.count("Scopes: Form (read, contacts:write)") == 2
+    assert new["apiKey"] not in listed
+    again = relance("keys", "rotate", shown, environment=environment)
+    assert (again.returncode, "Two keys of this line" in again.stderr) == (1, True)
+    wrong = relance("keys", "create", "--name", "x", "--scope", "everything", environment=environment)
+    assert wrong.returncode == 2
+
+
 def test_users_are_added_listed_and_deactivated(environment: dict[str, str]) -> None:
     relance("keys", "create", "--name", "ATS", "--workspace", "People", environment=environment)
     place = ("--workspace", "People")

@@ -8,8 +8,8 @@ from strawberry.types import ExecutionResult
 from api.context import Caller, Context
 from api.loaders import Loaders
 from api.schema import schema
+from domain.rules.access import EVERYTHING
 from domain.rules.actor import Actor
-from domain.rules.ids import new_id
 from domain.secrets import Vault
 from domain.settings import Settings
 
@@ -24,8 +24,8 @@ class Reader:
             workspace_id=workspace_id,
             workspace_name="Acme",
             actor=actor,
-            key_id=actor.id or new_id(),
-            key_name="tests",
+            name="tests",
+            scopes=EVERYTHING,
         )
         self._vault = vault
 

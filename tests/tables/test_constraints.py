@@ -171,6 +171,7 @@ async def test_nothing_points_into_another_workspace_and_nobody_is_open_twice(
         "mailboxes": theirs.mailbox_id,
         "steps": theirs.step_ids[0],
         "recipients": theirs.recipient_ids[0],
+        "api_keys": (await keys.create(other_id, "theirs")).id,
         "contacts": (await fetch("SELECT contact_id FROM recipients WHERE id = $1", theirs.recipient_ids[0]))[0][0],
     }
     tried, moves = 0, {"steps": ", position = 99", "events": ", version = 99"}
