@@ -105,13 +105,15 @@ async def update(
         if settings is not None:
             _check_settings(settings, t.now)
         await t.execute(
-            "UPDATE sequences SET name = coalesce($3, name), settings = coalesce($4::jsonb, settings), updated_at = $5 "
+            "UPDATE sequences SET name = coalesce($3, name), settings = coalesce($4::jsonb, settings), "
+            "updated_at = $5, settings_changed_at = CASE WHEN $6 THEN $5 ELSE settings_changed_at END "
             "WHERE workspace_id = $1 AND id = $2",
             t.workspace_id,
             sequence_id,
             name.strip() if name else None,
             orjson.dumps(settings.as_json()).decode() if settings else None,
             t.now,
+            settings is not None or mailbox_ids is not None,
         )
         if mailbox_ids is not None:
             await _set_mailboxes(t, sequence_id, mailbox_ids)

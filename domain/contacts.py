@@ -259,7 +259,9 @@ async def _store(t: Tx, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
         f"""
         WITH u AS (SELECT * FROM unnest({arrays}) AS u ({names})),
         updated AS (
-            UPDATE contacts c SET {updates}, updated_at = $2 FROM u WHERE c.workspace_id = $1 AND c.id = u.id
+            UPDATE contacts c SET {updates}, updated_at = $2, email_changed_at =
+                CASE WHEN c.email_key IS DISTINCT FROM u.email_key THEN $2 ELSE c.email_changed_at END
+            FROM u WHERE c.workspace_id = $1 AND c.id = u.id
             RETURNING c.id
         ),
         inserted AS (

@@ -65,6 +65,7 @@ class Result:
     outcome: Outcome | NotSendable
     # How long ago the server answered. Asked when it is recorded, which after an outage may be hours later.
     ago: Callable[[], timedelta] = _just_now
+    claimed_at: datetime | None = None  # business time: when what it was made of was read
 
 
 async def record(workspace_id: UUID, results: Sequence[Result]) -> set[UUID]:
@@ -120,12 +121,13 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
     states: list[tuple[asyncpg.Record, str, str | None, datetime]] = []
     for row in rows:
         before = recipients[row["recipient_id"]]
-        outcome, at = by_id[row["id"]].outcome, t.now - by_id[row["id"]].ago()
-        change, state = _decide(before, plans[before.sequence_id], row, outcome, at, t.now)
-        states.append((row, state, _words(outcome), at))
+        result = by_id[row["id"]]
+        outcome, plan, at = result.outcome, plans[before.sequence_id], t.now - result.ago()
+        change, state = _decide(before, plan, row, result, at, t.now)
+        states.append((row, state, _words(outcome, assumed=state == "SENT"), at))
         if change is not None:
             changes[row["id"]] = change
-        await _side_effects(t, row, outcome, before, plans[before.sequence_id])
+        await _side_effects(t, row, outcome, before, plan)
     written = await write(t, list(changes.values()))
     done = [entry for entry in states if entry[0]["id"] not in changes or entry[0]["recipient_id"] in written]
     await t.execute(
@@ -157,25 +159,26 @@ def _is_the_mailboxes(outcome: Outcome | NotSendable) -> bool:
     return isinstance(outcome, MailboxBroken) or (isinstance(outcome, Later) and outcome.reason in MAILBOX_WAITS)
 
 
-def _words(outcome: Outcome | NotSendable) -> str | None:
+def _words(outcome: Outcome | NotSendable, *, assumed: bool) -> str | None:
     if isinstance(outcome, Unknown):
-        return outcome.why
+        return f"Assumed to be sent, as the sequence says. {outcome.why}" if assumed else outcome.why
     return outcome.detail if isinstance(outcome, NotSendable) else outcome.reply
 
 
 def _decide(
-    before: Recipient, plan: Plan, row: asyncpg.Record, outcome: Outcome | NotSendable, at: datetime, now: datetime
+    before: Recipient, plan: Plan, row: asyncpg.Record, result: Result, at: datetime, now: datetime
 ) -> tuple[Change | None, str]:
     """Return what the recipient becomes (None: nothing that it shows) and the new state of the message. `at` is when
     the server answered."""
-    if isinstance(outcome, Sent):
+    outcome = result.outcome
+    if isinstance(outcome, Sent) or (isinstance(outcome, Unknown) and plan.assumes_sent):
         return _sent(before, plan, row, at, now), "SENT"
     if isinstance(outcome, MailboxBroken):
         return _due_again(before, plan, row, None, now), "DEFERRED"  # the mailbox's state is what holds it back
     if isinstance(outcome, Later):
         code = _patience_out(outcome, row)
         if code is not None:
-            return _failed(before, plan, row, code, outcome.reply, now), "REFUSED"
+            return _failed(before, plan, row, code, outcome.reply, now, result.claimed_at), "REFUSED"
         pause = None
         if outcome.reason not in MAILBOX_WAITS:
             pause = retry_after(outcome.reason, row["tries"], random.random())
@@ -185,7 +188,7 @@ def _decide(
     if isinstance(outcome, Refused) and outcome.hard_bounce:
         return _bounced(before, plan, row, now), "REFUSED"
     detail = outcome.reply if isinstance(outcome, Refused) else outcome.detail
-    return _failed(before, plan, row, outcome.code, detail, now), "REFUSED"
+    return _failed(before, plan, row, outcome.code, detail, now, result.claimed_at), "REFUSED"
 
 
 def _at_this_step(before: Recipient, row: asyncpg.Record) -> bool:
@@ -213,12 +216,25 @@ def _sent(before: Recipient, plan: Plan, row: asyncpg.Record, at: datetime, now:
 
 
 def _failed(
-    before: Recipient, plan: Plan, row: asyncpg.Record, code: str, detail: str | None, now: datetime
+    before: Recipient,
+    plan: Plan,
+    row: asyncpg.Record,
+    code: str,
+    detail: str | None,
+    now: datetime,
+    occurred_at: datetime | None = None,
 ) -> Change | None:
     """Open an error; None when the recipient has left this step, so that the failure is only recorded."""
     if not _at_this_step(before, row):
         return None
-    error = NewError(id=new_id(), code=code, detail=detail, message_id=row["id"], mailbox_id=row["mailbox_id"])
+    error = NewError(
+        id=new_id(),
+        code=code,
+        detail=detail,
+        message_id=row["id"],
+        mailbox_id=row["mailbox_id"],
+        occurred_at=occurred_at,
+    )
     return Change(
         before=before,
         after=rules.fail(before, plan, error.id, now),

@@ -24,6 +24,7 @@ class SequenceSettings:
     stop_on_reply: bool = True
     reenrolment: str = "AFTER_END"  # NEVER, AFTER_END, AFTER_END_PLUS_DAYS
     reenrolment_days: int = 0
+    on_unconfirmed_delivery: str = "ASK"  # or ASSUME_SENT: go on as if it had been sent
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -32,6 +33,7 @@ class SequenceSettings:
             "stopOnReply": self.stop_on_reply,
             "reenrolment": self.reenrolment,
             "reenrolmentDays": self.reenrolment_days,
+            "onUnconfirmedDelivery": self.on_unconfirmed_delivery,
         }
 
     @staticmethod
@@ -44,6 +46,7 @@ class SequenceSettings:
             stop_on_reply=found.get("stopOnReply", True),
             reenrolment=found.get("reenrolment", "AFTER_END"),
             reenrolment_days=found.get("reenrolmentDays", 0),
+            on_unconfirmed_delivery=found.get("onUnconfirmedDelivery", "ASK"),
         )
 
     @property
@@ -71,6 +74,7 @@ def to_plan(sequence: asyncpg.Record, steps: Iterable[asyncpg.Record]) -> Plan:
         steps=tuple(to_step(row) for row in steps),
         window=settings.window,
         time_zone=settings.time_zone,
+        assumes_sent=settings.on_unconfirmed_delivery == "ASSUME_SENT",
     )
 
 

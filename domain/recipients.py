@@ -10,18 +10,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain import own_content
+from domain import own_content, retries
 from domain.database import Tx, tx
 from domain.own_content import NewContent
 from domain.plans import load_plan
-from domain.refusals import ActionNotAvailable, NotFound, RetryNotAvailable, StepBeingSent, VersionMismatch
+from domain.refusals import ActionNotAvailable, NotFound, StepBeingSent, VersionMismatch
 from domain.rules import recipient as rules
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.rules.lifecycle import Action, EndReason, unavailable_reason
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
-from domain.rules.step_errors import StepErrorAction, StepErrorCode, available_error_actions
+from domain.rules.step_errors import CATALOGUE
 from domain.writing import Change, read, write
 
 _ROUNDS = 20  # a row that moves more often between two statements does not exist in practice
@@ -60,10 +60,12 @@ async def resume(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expect
     """
 
     async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
-        retry = before.error_id is not None and await _retryable(t, before.error_id)
+        error = (await _error_of(t, before)) if before.error_id else None
+        retry = error is not None and error.offers_retry
         if retry and await _in_flight(t, recipient_id, before.current_step_id):
             retry = False  # what is being handed over decides; a second try beside it could be a second copy
-        after = rules.resume(before, plan, t.now, retry=retry)
+        able = (await retries.with_mailboxes(t, [before]))[before.id] if retry else before
+        after = rules.resume(able, plan, t.now, retry=retry)
         return Change(
             before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor, step_id=after.current_step_id
         )
@@ -149,8 +151,8 @@ async def edit_content(
 
     async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
         after = before
-        if step_id == before.current_step_id and before.error_id and await _retryable(t, before.error_id):
-            after = rules.try_again(before, plan, t.now)
+        if step_id == before.current_step_id and before.error_id and await _retryable(t, before):
+            after = rules.try_again((await retries.with_mailboxes(t, [before]))[before.id], plan, t.now)
         return Change(before=before, after=after, type=EventType.CONTENT_EDITED, actor=actor, step_id=step_id)
 
     async def afterwards(t: Tx, before: Recipient, plan: Plan) -> None:
@@ -167,21 +169,13 @@ async def retry(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expecte
 
     Raises:
         NotFound, VersionMismatch
-        RetryNotAvailable: no error is open, or it is DELIVERY_UNCONFIRMED, which only `unconfirmed.resolve` moves.
+        RetryNotAvailable: no error is open, its cause is seen to last, or it is DELIVERY_UNCONFIRMED, which only
+            `unconfirmed.resolve` moves.
         StepBeingSent: an earlier try is being handed over at this moment; a second one could be a second copy.
     """
 
     async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
-        if before.error_id is None or before.ended:
-            raise RetryNotAvailable("There is no open error to retry.")
-        if before.held or plan.paused:
-            raise RetryNotAvailable("It is paused. Resume it: the step is then tried again.")
-        if not await _retryable(t, before.error_id):
-            raise RetryNotAvailable(
-                "It is not certain whether this message was delivered, so it is not sent again by a retry. "
-                "Say whether it was sent, or order it to be sent again."
-            )
-        after = rules.try_again(before, plan, t.now)
+        after = await retries.tried_again(t, before, plan)
         return Change(
             before=before, after=after, type=EventType.STEP_RETRIED, actor=actor, step_id=before.current_step_id
         )
@@ -234,12 +228,14 @@ def _not_available(before: Recipient, plan: Plan, reason: str) -> ActionNotAvail
     return ActionNotAvailable(reason, *rules.present(before, plan))
 
 
-async def _retryable(t: Tx, error_id: UUID) -> bool:
-    code = await t.fetchval(
-        "SELECT code FROM step_errors WHERE workspace_id = $1 AND id = $2", t.workspace_id, error_id
-    )
-    actions = available_error_actions(StepErrorCode(code), open=True, recipient_ended=False)
-    return StepErrorAction.RETRY in actions
+async def _error_of(t: Tx, before: Recipient) -> retries.ErrorNow:
+    assert before.error_id is not None
+    return (await retries.errors_now(t, [before.error_id]))[before.error_id]
+
+
+async def _retryable(t: Tx, before: Recipient) -> bool:
+    """Return whether an edit tries the step again: it does, whatever the cause, but for an unconfirmed delivery."""
+    return CATALOGUE[(await _error_of(t, before)).code].retryable
 
 
 async def _refuse_while_being_sent(t: Tx, before: Recipient, plan: Plan, step_id: UUID | None) -> None:

@@ -31,6 +31,9 @@ class NewError:
     detail: str | None = None
     message_id: UUID | None = None
     mailbox_id: UUID | None = None
+    # When what it was judged on was read; the time of the transaction when left out. What changed after it may have
+    # cleared the cause.
+    occurred_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,10 +230,11 @@ async def _open_errors(t: Tx, changes: Sequence[Change]) -> None:
             INSERT INTO step_errors (id, workspace_id, recipient_id, sequence_id, contact_id, mailbox_id, step_id,
                 message_id, code, detail, occurred_at)
             SELECT u.id, $1, u.recipient_id, u.sequence_id, u.contact_id, u.mailbox_id, u.step_id, u.message_id, u.code,
-                u.detail, $2
+                u.detail, coalesce(u.occurred_at, $2)
             FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::uuid[], $9::uuid[], $10::text[],
-                $11::text[])
-                AS u (id, recipient_id, sequence_id, contact_id, mailbox_id, step_id, message_id, code, detail)
+                $11::text[], $12::timestamptz[])
+                AS u (id, recipient_id, sequence_id, contact_id, mailbox_id, step_id, message_id, code, detail,
+                    occurred_at)
             """,
             t.workspace_id,
             t.now,
@@ -243,6 +247,7 @@ async def _open_errors(t: Tx, changes: Sequence[Change]) -> None:
             [error.message_id for _, error in opened],
             [error.code for _, error in opened],
             [error.detail for _, error in opened],
+            [error.occurred_at for _, error in opened],
         )
 
 

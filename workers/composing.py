@@ -35,6 +35,8 @@ def composed(claim: Claim) -> Letter | NotSendable:
         sender_address=claim.account.address,
     )
     parents = [sent["id"] for sent in claim.thread if sent["id"]]
+    if claim.send_as_reply and not parents and not (claim.subject or "").strip():
+        return NotSendable("THREAD_PARENT_MISSING")
     try:
         subject = _subject(claim, variables)
         body = render_body(claim.body or "", variables)

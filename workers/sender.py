@@ -179,7 +179,13 @@ class Sender:
                 for other in self._tasks.values()
                 if other.account.mailbox_id == claim.account.mailbox_id
             }
-        result = Result(claim.message_id, claim.token, outcome, ago=lambda: timedelta(seconds=clock() - answered_at))
+        result = Result(
+            claim.message_id,
+            claim.token,
+            outcome,
+            claimed_at=claim.now,
+            ago=lambda: timedelta(seconds=clock() - answered_at),
+        )
         recorded = await self._record((claim.workspace_id, result))
         if recorded is None:
             recorded = await self._record_alone(claim.workspace_id, result)

@@ -12,7 +12,7 @@ import strawberry
 from strawberry import UNSET
 
 from api.types import enums as enums
-from api.types.enums import ReenrolmentPolicy, TaskKind, Weekday
+from api.types.enums import ReenrolmentPolicy, TaskKind, UnconfirmedDeliveryPolicy, Weekday
 from domain.authoring import NewStep
 from domain.plans import SequenceSettings
 from domain.refusals import Invalid
@@ -75,6 +75,10 @@ class SequenceSettingsInput:
     reenrolment_days: int | None = strawberry.field(
         default=None, description=f"With AFTER_END_PLUS_DAYS: how many days. {_KEEPS.format('0')}"
     )
+    on_unconfirmed_delivery: UnconfirmedDeliveryPolicy | None = strawberry.field(
+        default=None,
+        description="What becomes of a message of which nobody knows whether it was delivered. " + _KEEPS.format("ASK"),
+    )
 
 
 def step_of(given: StepInput, path: list[str]) -> NewStep:
@@ -116,6 +120,8 @@ def settings_of(given: SequenceSettingsInput | None, before: SequenceSettings) -
     }
     if given.reenrolment is not None:
         changes["reenrolment"] = given.reenrolment.value
+    if given.on_unconfirmed_delivery is not None:
+        changes["on_unconfirmed_delivery"] = given.on_unconfirmed_delivery.value
     if given.window is not UNSET:
         changes["window"] = _window(given.window) if given.window is not None else None
     return replace(before, **changes)

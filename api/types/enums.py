@@ -18,6 +18,7 @@ from api.types.words import RecipientOrderField as RecipientOrderField
 from api.types.words import RecipientStepState as RecipientStepState
 from api.types.words import ReenrolmentPolicy as ReenrolmentPolicy
 from api.types.words import TaskKind as TaskKind
+from api.types.words import UnconfirmedDeliveryPolicy as UnconfirmedDeliveryPolicy
 from api.types.words import Weekday as Weekday
 from domain.rules.access import ROLE_MEANING, Role
 from domain.rules.actor import ActorKind
@@ -246,6 +247,15 @@ _publish(
         ReenrolmentPolicy.NEVER: "Never.",
         ReenrolmentPolicy.AFTER_END: "Once the earlier run has ended.",
         ReenrolmentPolicy.AFTER_END_PLUS_DAYS: "Some days after the earlier run has ended.",
+    },
+)
+_publish(
+    UnconfirmedDeliveryPolicy,
+    "UnconfirmedDeliveryPolicy",
+    "What becomes of a message of which nobody knows whether it was delivered. None sends it again by itself.",
+    {
+        UnconfirmedDeliveryPolicy.ASK: "The recipient turns to ERROR until a person says, or proof arrives.",
+        UnconfirmedDeliveryPolicy.ASSUME_SENT: "It counts as sent, and the next step's wait starts.",
     },
 )
 _publish(Weekday, "Weekday", "A day of the week.", {day: f"{day.capitalize()}." for day in Weekday})

@@ -6,7 +6,7 @@ import strawberry
 
 from api.context import Info
 from api.types import enums as enums
-from api.types.enums import ReenrolmentPolicy, TaskKind, Weekday
+from api.types.enums import ReenrolmentPolicy, TaskKind, UnconfirmedDeliveryPolicy, Weekday
 from api.types.fields import resolved
 from api.types.inputs import RecipientFilter, RecipientOrder
 from api.types.mailboxes import Mailbox
@@ -60,6 +60,9 @@ class SequenceSettings:
     stop_on_reply: bool = strawberry.field(description="Whether a reply ends the recipient.")
     reenrolment: ReenrolmentPolicy = strawberry.field(description="Whether a person can be enrolled again.")
     reenrolment_days: int = strawberry.field(description="With AFTER_END_PLUS_DAYS: how many days.")
+    on_unconfirmed_delivery: UnconfirmedDeliveryPolicy = strawberry.field(
+        description="What becomes of a message of which nobody knows whether it was delivered."
+    )
 
 
 @strawberry.type(description="How many recipients have one status.")

@@ -31,15 +31,16 @@ class StepError(Node):
     message: str = strawberry.field(description="Why, in a sentence for a person.")
     suggested_fix: SuggestedFix | None = strawberry.field(description="What to do about it.")
     available_actions: list[StepErrorAction] = strawberry.field(
-        description="What may be done about it now; nothing once it is closed or the recipient has ended. While the "
-        "recipient or its sequence is paused, an unconfirmed delivery offers only CONFIRM_SENT, and other errors "
-        "nothing: resume first."
+        description="What may be done about it now; nothing once it is closed or the recipient has ended, and nothing "
+        "while its cause is seen to last: make the fix first. While the recipient or its sequence is paused, an "
+        "unconfirmed delivery offers only CONFIRM_SENT, and other errors nothing: resume first."
     )
     auto_retry_at: datetime | None = strawberry.field(
         description="When it is tried again by itself; null: never without a person."
     )
     cause_gone_at: datetime | None = strawberry.field(
-        description="When its cause was seen to be gone, so that a retry should work."
+        description="Since when, at the latest, its cause is seen to be gone, so that a retry should work. Null while "
+        "it lasts, where Relance cannot see it, and once the error is closed."
     )
     occurred_at: datetime = strawberry.field(description="When the step failed.")
     resolved_at: datetime | None = strawberry.field(description="When it was closed; null while it is open.")

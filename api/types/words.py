@@ -77,6 +77,11 @@ class ReenrolmentPolicy(StrEnum):
     AFTER_END_PLUS_DAYS = "AFTER_END_PLUS_DAYS"
 
 
+class UnconfirmedDeliveryPolicy(StrEnum):
+    ASK = "ASK"
+    ASSUME_SENT = "ASSUME_SENT"
+
+
 class Weekday(StrEnum):
     MONDAY = "MONDAY"
     TUESDAY = "TUESDAY"

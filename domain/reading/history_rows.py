@@ -72,8 +72,8 @@ class StepErrorRow:
     available_actions: Sequence[str]
     occurred_at: datetime
     resolved_at: datetime | None
-    auto_retry_at: None = None
-    cause_gone_at: None = None
+    cause_gone_at: datetime | None
+    auto_retry_at: None = None  # what Relance tries again by itself waits, and is no error
 
     @property
     def id(self) -> str:

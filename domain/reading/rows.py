@@ -97,6 +97,7 @@ class SettingsView:
     stop_on_reply: bool
     reenrolment: str
     reenrolment_days: int
+    on_unconfirmed_delivery: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,14 @@ class SequenceRow:
         if found.window is not None:
             stored: dict[str, Any] = found.window.as_json()
             window = WindowView(**stored | {"weekdays": [_WEEKDAYS[day] for day in stored["weekdays"]]})
-        return SettingsView(found.time_zone, window, found.stop_on_reply, found.reenrolment, found.reenrolment_days)
+        return SettingsView(
+            found.time_zone,
+            window,
+            found.stop_on_reply,
+            found.reenrolment,
+            found.reenrolment_days,
+            found.on_unconfirmed_delivery,
+        )
 
 
 @dataclass(frozen=True, slots=True)

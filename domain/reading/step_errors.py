@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from domain import causes
 from domain.reading.history_rows import StepErrorRow, SuggestedFix
 from domain.reading.lists import Listing
 from domain.reading.pages import FIRST_PAGE, Order, Page, Parameters, Slice
@@ -21,8 +22,8 @@ from domain.rules.step_errors import (
 NEWEST_FIRST: Final = Order(mark="err.occurred_at_desc", column="e.occurred_at", id_column="e.id")
 _COLUMNS: Final = (
     *("e.id", "e.recipient_id", "e.sequence_id", "e.contact_id", "e.mailbox_id", "e.step_id", "e.code", "e.detail"),
-    *("e.occurred_at", "e.resolved_at", "r.end_reason IS NOT NULL"),
-    *("r.paused_at IS NOT NULL OR r.sequence_paused_at IS NOT NULL OR s.status = 'PAUSED'", "m.address"),
+    *("e.occurred_at", "e.resolved_at", "r.end_reason IS NOT NULL", causes.HELD, "m.address"),
+    f"CASE WHEN e.resolved_at IS NULL THEN {causes.GONE_AT} END",
 )
 _PREFIX: Final = {
     FixTarget.MAILBOX: Prefix.MAILBOX,
@@ -36,7 +37,7 @@ _PREFIX: Final = {
 def _to_step_error(values: Sequence[Any]) -> StepErrorRow:
     (
         key, recipient_key, sequence_key, contact_key, mailbox_key, step_key, stored_code, detail, occurred_at,
-        resolved_at, ended, held, address,
+        resolved_at, ended, held, address, cause_gone_at,
     ) = values  # fmt: skip
     code = StepErrorCode(stored_code)
     target = CATALOGUE[code].target
@@ -59,7 +60,10 @@ def _to_step_error(values: Sequence[Any]) -> StepErrorRow:
             fix_sentence(code, mailbox_address=address),
             to_public(_PREFIX[target], target_key) if target_key is not None else None,
         ),
-        available_actions=available_error_actions(code, open=resolved_at is None, recipient_ended=ended, held=held),
+        available_actions=available_error_actions(
+            code, open=resolved_at is None, recipient_ended=ended, cause_gone=cause_gone_at is not None, held=held
+        ),
+        cause_gone_at=cause_gone_at,
         occurred_at=occurred_at,
         resolved_at=resolved_at,
     )
@@ -67,10 +71,9 @@ def _to_step_error(values: Sequence[Any]) -> StepErrorRow:
 
 STEP_ERRORS: Final = Listing(
     columns=_COLUMNS,
-    source="""
+    source=f"""
         FROM step_errors e JOIN recipients r ON r.workspace_id = e.workspace_id AND r.id = e.recipient_id
-        JOIN sequences s ON s.workspace_id = e.workspace_id AND s.id = e.sequence_id
-        LEFT JOIN mailboxes m ON m.workspace_id = e.workspace_id AND m.id = e.mailbox_id
+        {causes.JOINS}
     """,
     living=("e.workspace_id = $1", "r.deleted_at IS NULL"),
     make=_to_step_error,

@@ -18,7 +18,7 @@ from domain.rules.lifecycle import (
     stage_of,
 )
 from domain.rules.lifecycle_diagram import mermaid
-from domain.rules.step_errors import CATALOGUE, FixTarget, StepErrorCode, fix_sentence, sentence
+from domain.rules.step_errors import CATALOGUE, Definition, FixTarget, StepErrorCode, fix_sentence, sentence
 
 _HEAD = """\
 # The life of a recipient
@@ -124,13 +124,19 @@ def _statuses_in(stage: StrEnum) -> str:
 _WHERE: Mapping[FixTarget, str] = {FixTarget.NONE: "outside Relance"}
 
 
+def _retried_when(definition: Definition) -> str:
+    if not definition.retryable:
+        return "never"
+    return "at any time" if definition.retry_finds_out else "once the cause is gone"
+
+
 def _error_table() -> str:
     rows = (
         [
             code,
             sentence(code),
             f"{fix_sentence(code)} ({definition.fix}, {_WHERE.get(definition.target, definition.target)})",
-            "yes" if definition.retryable else "no",
+            _retried_when(definition),
             f"{definition.cleared_by.value[0].upper()}{definition.cleared_by.value[1:]}.",
         ]
         for code, definition in ((code, CATALOGUE[code]) for code in StepErrorCode)

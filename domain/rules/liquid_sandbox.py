@@ -127,7 +127,7 @@ class BoundedTemplate(BoundTemplate):
         values = {
             name: value if isinstance(value, str) else Group((key, text) for key, text in value.items() if text)
             for name, value in variables.items()
-            if value
+            if value or not isinstance(value, str)  # without values a group still says which one is missing
         }
         context = self.context_class(self, globals=values)
         buffer = self._get_buffer()

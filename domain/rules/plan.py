@@ -47,6 +47,7 @@ class Plan:
     steps: tuple[Step, ...]  # by position, removed ones included
     window: SendingWindow | None
     time_zone: str
+    assumes_sent: bool = False  # an unconfirmed delivery counts as sent, instead of asking a person
 
     @property
     def paused(self) -> bool:

@@ -100,6 +100,9 @@ class Definition:
 
     In the sentences `{mailbox}` becomes “the mailbox jobs@example.com”, or “the mailbox” where the address is
     unknown. `detailed` is the sentence used when a detail is known: a variable's name, the server's words.
+
+    `retry_finds_out` says that the cause lies with others, who may have changed their mind unseen: it can be tried
+    again at any time. Where Relance itself sees the cause last, a retry is offered once it has seen it go.
     """
 
     sentence: str
@@ -109,11 +112,15 @@ class Definition:
     target: FixTarget
     cleared_by: ClearedBy
     retryable: bool = True
+    retry_finds_out: bool = False
 
 
-def _said(sentence: str, fix: FixCode, fix_sentence: str, target: FixTarget, cleared_by: ClearedBy) -> Definition:
+def _said(
+    sentence: str, fix: FixCode, fix_sentence: str, target: FixTarget, cleared_by: ClearedBy, finds_out: bool = False
+) -> Definition:
     """Return an error whose detail is what the mail server or the partner system answered."""
-    return Definition(sentence, sentence + " The answer was: “{detail}”.", fix, fix_sentence, target, cleared_by)
+    detailed = sentence + " The answer was: “{detail}”."
+    return Definition(sentence, detailed, fix, fix_sentence, target, cleared_by, retry_finds_out=finds_out)
 
 
 _CODE, _FIX, _ON, _BY = StepErrorCode, FixCode, FixTarget, ClearedBy
@@ -146,17 +153,17 @@ CATALOGUE: Mapping[StepErrorCode, Definition] = {
     _CODE.SENDER_NOT_ALLOWED: _said(
         "The mail server does not let {mailbox} send with this sender address.",
         _FIX.RECONNECT_MAILBOX, "Check the address of {mailbox} and the account it signs in with, then retry.",
-        _ON.MAILBOX, _BY.MAILBOX_CONNECTED,
+        _ON.MAILBOX, _BY.MAILBOX_CONNECTED, True,
     ),
     _CODE.PROVIDER_LIMIT_REACHED: _said(
         "The mail provider does not take more messages from {mailbox} for now.",
         _FIX.WAIT, "Wait until tomorrow, then retry, or lower the daily limit of {mailbox}.",
-        _ON.MAILBOX, _BY.NOT_SEEN,
+        _ON.MAILBOX, _BY.NOT_SEEN, True,
     ),
     _CODE.DOMAIN_NOT_AUTHENTICATED: _said(
         "The other side refused the message because it cannot verify the sender's domain.",
         _FIX.AUTHENTICATE_DOMAIN, "Ask your administrator to set up SPF and DKIM for the sender's domain, then retry.",
-        _ON.MAILBOX, _BY.NOT_SEEN,
+        _ON.MAILBOX, _BY.NOT_SEEN, True,
     ),
     _CODE.EMAIL_MISSING: Definition(
         "This person has no email address.", "This person has no email address.",
@@ -173,15 +180,16 @@ CATALOGUE: Mapping[StepErrorCode, Definition] = {
     ),
     _CODE.MAILBOX_FULL: _said(
         "This person's mailbox is full and did not take the message for days.",
-        _FIX.WAIT, "Wait a few days and retry, or reach the person another way.", _ON.RECIPIENT, _BY.NOT_SEEN,
+        _FIX.WAIT, "Wait a few days and retry, or reach the person another way.", _ON.RECIPIENT, _BY.NOT_SEEN, True,
     ),
     _CODE.RECIPIENT_REFUSED_CONTENT: _said(
         "The other side refused the message because of its content or its sender, not because of the address.",
-        _FIX.EDIT_CONTENT, "Change the text, above all its links, then retry.", _ON.STEP, _BY.CONTENT_CHANGED,
+        _FIX.EDIT_CONTENT, "Change the text, above all its links, then retry.", _ON.STEP, _BY.CONTENT_CHANGED, True,
     ),
     _CODE.SOFT_BOUNCE_EXHAUSTED: _said(
         "The other side asked again and again to try later, for days.",
-        _FIX.WAIT, "Wait a few days and retry, or check the contact's email address.", _ON.CONTACT, _BY.EMAIL_CHANGED,
+        _FIX.WAIT, "Wait a few days and retry, or check the contact's email address.", _ON.CONTACT,
+        _BY.EMAIL_CHANGED, True,
     ),
     _CODE.PHONE_MISSING: Definition(
         "This person has no phone number.", "This person has no phone number.",
@@ -237,12 +245,13 @@ CATALOGUE: Mapping[StepErrorCode, Definition] = {
     _CODE.INTEGRATION_FAILED: _said(
         "A connected system did not do its part of this step.",
         _FIX.ASK_ADMIN, "Ask your administrator to check the connection to that system, then retry.",
-        _ON.NONE, _BY.NOT_SEEN,
+        _ON.NONE, _BY.NOT_SEEN, True,
     ),
     _CODE.INTERNAL_ERROR: Definition(
         "Something went wrong on our side; nothing was sent.",
         "Something went wrong on our side; nothing was sent. For support it is number {detail}.",
         _FIX.CONTACT_SUPPORT, "Retry; if it fails again, tell support.", _ON.NONE, _BY.NOT_SEEN,
+        retry_finds_out=True,
     ),
 }  # fmt: skip
 
@@ -263,17 +272,20 @@ def fix_sentence(code: StepErrorCode, *, mailbox_address: str | None = None) -> 
 
 
 def available_error_actions(
-    code: StepErrorCode, *, open: bool, recipient_ended: bool, held: bool = False
+    code: StepErrorCode, *, open: bool, recipient_ended: bool, cause_gone: bool, held: bool = False
 ) -> tuple[StepErrorAction, ...]:
     """Return what may be done about this error now, in the order of `StepErrorAction`.
 
-    A closed error, and one of an ended recipient, offers nothing. While the recipient is held, by its own pause or its
-    sequence's, nothing is sent: what became of a message can be said, and the rest waits for the resume.
+    A closed error, and one of an ended recipient, offers nothing, nor does one whose cause is seen to last: the fix
+    comes first. While the recipient is held, by its own pause or its sequence's, nothing is sent: what became of a
+    message can be said, and the rest waits for the resume.
     """
     if not open or recipient_ended:
         return ()
-    if CATALOGUE[code].retryable:
-        return () if held else (StepErrorAction.RETRY,)
+    definition = CATALOGUE[code]
+    if definition.retryable:
+        may_work = cause_gone or definition.retry_finds_out
+        return (StepErrorAction.RETRY,) if may_work and not held else ()
     return (StepErrorAction.CONFIRM_SENT,) if held else (StepErrorAction.CONFIRM_SENT, StepErrorAction.SEND_AGAIN)
 
 

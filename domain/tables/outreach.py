@@ -23,6 +23,7 @@ class Contact(Model):
     custom_fields: Any = fields.JSONField(default=dict)
     sort_name = fields.CharField(max_length=420, default="")  # "last first email", lower case
     email_bounced_at = fields.DatetimeField(null=True)
+    email_changed_at = fields.DatetimeField(null=True)  # to another address, or to none
     out_of_office_until = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField(auto_now_add=True)
     updated_at = fields.DatetimeField(auto_now_add=True)
@@ -76,6 +77,7 @@ class Mailbox(Model):
     next_send_at = fields.DatetimeField(auto_now_add=True)
     held_back_by = fields.CharField(max_length=20, null=True)  # which of them moved it: a waiting reason
     failures_in_a_row = fields.IntField(default=0)
+    connected_at = fields.DatetimeField(null=True)  # a sign-in last worked
     created_at = fields.DatetimeField(auto_now_add=True)
     updated_at = fields.DatetimeField(auto_now_add=True)
 
@@ -97,6 +99,7 @@ class Sequence(Model):
     settling = fields.CharField(max_length=10, null=True)
     # Pauses that are over, and that rows still have to follow: from, to, from, to …
     pauses_to_follow = ArrayField(element_type="timestamptz", null=True)
+    settings_changed_at = fields.DatetimeField(null=True)  # its settings or mailboxes
     activated_at = fields.DatetimeField(null=True)
     archived_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField(auto_now_add=True)

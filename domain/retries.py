@@ -1,0 +1,98 @@
+"""What an open error allows now, and trying its step again: for one recipient, or for all of a cause.
+
+Source: product.md section 2 "Retry belongs to the error".
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from domain import causes
+from domain.database import Tx
+from domain.refusals import RetryNotAvailable
+from domain.rules import recipient as rules
+from domain.rules.plan import Plan
+from domain.rules.recipient import Recipient
+from domain.rules.step_errors import CATALOGUE, StepErrorAction, StepErrorCode, available_error_actions, fix_sentence
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorNow:
+    """An open error as it is at this moment."""
+
+    code: StepErrorCode
+    cause_gone: bool
+    mailbox_address: str | None
+
+    @property
+    def offers_retry(self) -> bool:
+        """Whether it can be tried again now, once nothing holds its recipient."""
+        actions = available_error_actions(self.code, open=True, recipient_ended=False, cause_gone=self.cause_gone)
+        return StepErrorAction.RETRY in actions
+
+    @property
+    def why_not(self) -> str:
+        """Why it offers no retry, and the way out."""
+        if not CATALOGUE[self.code].retryable:
+            return (
+                "It is not certain whether this message was delivered, so it is not sent again by a retry. "
+                "Say whether it was sent, or order it to be sent again."
+            )
+        return f"Its cause is still there. {fix_sentence(self.code, mailbox_address=self.mailbox_address)}"
+
+
+async def errors_now(t: Tx, error_ids: Collection[UUID]) -> dict[UUID, ErrorNow]:
+    """Return these errors of the transaction's workspace."""
+    rows = await t.fetch(
+        f"SELECT e.id, e.code, {causes.GONE_AT} IS NOT NULL AS gone, m.address FROM step_errors e {causes.JOINS} "
+        "WHERE e.workspace_id = $1 AND e.id = ANY($2::uuid[])",
+        t.workspace_id,
+        list(error_ids),
+    )
+    return {row["id"]: ErrorNow(StepErrorCode(row["code"]), row["gone"], row["address"]) for row in rows}
+
+
+async def with_mailboxes(t: Tx, recipients: Sequence[Recipient]) -> dict[UUID, Recipient]:
+    """Return the recipients by id, those enrolled before their sequence had a mailbox with one of its mailboxes."""
+    without = {recipient.sequence_id for recipient in recipients if recipient.mailbox_id is None}
+    choices: dict[UUID, list[UUID]] = {}
+    if without:
+        for row in await t.fetch(
+            "SELECT sequence_id, mailbox_id FROM sequence_mailboxes "
+            "WHERE workspace_id = $1 AND sequence_id = ANY($2::uuid[]) ORDER BY position",
+            t.workspace_id,
+            list(without),
+        ):
+            choices.setdefault(row["sequence_id"], []).append(row["mailbox_id"])
+    return {recipient.id: _with_mailbox(recipient, choices.get(recipient.sequence_id, [])) for recipient in recipients}
+
+
+def _with_mailbox(recipient: Recipient, choices: Sequence[UUID]) -> Recipient:
+    if recipient.mailbox_id is not None or not choices:
+        return recipient
+    # The end of an id is chance: each mailbox gets its share, and a repetition the same one.
+    return replace(recipient, mailbox_id=choices[recipient.id.int % len(choices)])
+
+
+async def tried_again(t: Tx, before: Recipient, plan: Plan) -> Recipient:
+    """Return what a recipient becomes when its open error is tried again now.
+
+    Raises:
+        RetryNotAvailable: no error is open, it is held, or the error offers no retry.
+    """
+    if before.error_id is None or before.ended:
+        raise RetryNotAvailable("There is no open error to retry.")
+    if before.held or plan.paused:
+        raise RetryNotAvailable("It is paused. Resume it: the step is then tried again.")
+    error = (await errors_now(t, [before.error_id]))[before.error_id]
+    if not error.offers_retry:
+        raise RetryNotAvailable(error.why_not)
+    after = rules.try_again((await with_mailboxes(t, [before]))[before.id], plan, t.now)
+    if stranded(after, plan):
+        raise RetryNotAvailable(f"Its cause is still there. {fix_sentence(StepErrorCode.WINDOW_NEVER_OPENS)}")
+    return after
+
+
+def stranded(after: Recipient, plan: Plan) -> bool:
+    """Return whether a recipient that was to be tried again would wait for a window that never opens."""
+    return after.due_at is None and plan.running
