@@ -16,7 +16,7 @@ help: ## Show what there is
 	@echo "make install   make the environment in $(VENV) (the others do it by themselves)"
 	@echo "make check     format, lint, types, import contracts, drift of schema, migrations and docs"
 	@echo "make format    put the code into its one format"
-	@echo "make witness   tests against programs from outside (smtp-sink, npm); CI=true insists on them"
+	@echo "make witness   tests against programs from outside (smtp-sink, Chromium, npm); CI=true insists on them"
 	@echo "make faults    tests that kill, cut and stop parts while they work"
 	@echo "make bench     measure what the README claims"
 	@echo "make clean     remove the environment and what tools leave behind; never data"

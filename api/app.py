@@ -17,6 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from api.auth import KeyRing
 from api.http import BODY_LIMIT_BYTES, GraphQLOverHttp
+from api.opt_out_page import OptOutPages
 from api.ring import Hub
 from api.rounds import endlessly
 from api.schema import schema, sdl
@@ -24,6 +25,8 @@ from api.server_pages import Pages
 from api.server_parts import ServerParts, TrySmtp
 from api.websocket import GraphQLOverWebSocket
 from domain.database import database
+from domain.opting_out import PATH as OPT_OUT_PATH
+from domain.opting_out import OptOutLinks
 from domain.secrets import Vault
 from domain.settings import Settings
 
@@ -41,11 +44,12 @@ def create_app(settings: Settings, *, try_smtp: TrySmtp | None = None) -> Starle
         schema=schema,
         hub=Hub(settings.redis_url),
         keys=KeyRing(),
-        vault=Vault(settings.secret_key),
+        vault=Vault(settings.secret_key, settings.previous_keys),
         try_smtp=try_smtp,
     )
     over_http, over_websocket = GraphQLOverHttp(process), GraphQLOverWebSocket(process)
     pages = Pages(process, sdl())
+    opting_out = OptOutPages(OptOutLinks(process.vault, settings.links_url))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -74,6 +78,8 @@ def create_app(settings: Settings, *, try_smtp: TrySmtp | None = None) -> Starle
             Route("/healthz", pages.health, methods=["GET"]),
             Route("/readyz", pages.readiness, methods=["GET"]),
             Route("/schema.graphql", pages.schema, methods=["GET"]),
+            Route(f"{OPT_OUT_PATH}{{token}}", opting_out.show, methods=["GET"]),
+            Route(f"{OPT_OUT_PATH}{{token}}", opting_out.submit, methods=["POST"]),
             Route("/graphql", over_http.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
             WebSocketRoute("/graphql", over_websocket),
         ],

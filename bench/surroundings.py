@@ -37,7 +37,12 @@ def embedded() -> Iterator[Servers]:
 
 def environment(database_url: str, redis_url: str, **settings: str) -> dict[str, str]:
     """Return the environment of a process of ours."""
-    ours = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "RELANCE_SECRET_KEY": SECRET_KEY}
+    ours = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "RELANCE_SECRET_KEY": SECRET_KEY,
+        "RELANCE_PUBLIC_URL": "https://opt-out.example",
+    }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RELANCE_")}
     return kept | ours | {"RELANCE_LOG_LEVEL": "WARNING"} | settings
 

@@ -16,7 +16,7 @@ _SKEW: Final = timedelta(seconds=2)
 _MIGRATIONS: Final = Path(domain.__path__[0]) / "tables" / "migrations"
 
 
-async def database_findings(url: str, secret_key: bytes | None) -> list[Finding]:
+async def database_findings(url: str, vault: Vault | None) -> list[Finding]:
     """Return what was found in the database; one finding when it cannot be reached. Without a key, none is tried."""
     wanted = credentials(url)
     place = f"{wanted['host']}:{wanted['port']}/{wanted['database']}"
@@ -35,7 +35,7 @@ async def database_findings(url: str, secret_key: bytes | None) -> list[Finding]
         migrations = await _migrations(connection)
         findings.append(migrations)
         if await connection.fetchval("SELECT to_regclass('mailboxes') IS NOT NULL"):
-            findings += [await _secret_key(connection, secret_key)] if secret_key else []
+            findings += [await _secret_key(connection, vault)] if vault else []
             findings.append(await _worker(connection))
         return findings
     finally:
@@ -81,14 +81,14 @@ async def _migrations(connection: Any) -> Finding:
     return fine("tables", f"up to date ({len(there)} migrations)")
 
 
-async def _secret_key(connection: Any, secret_key: bytes) -> Finding:
+async def _secret_key(connection: Any, vault: Vault) -> Finding:
     row = await connection.fetchrow(
         "SELECT workspace_id, id, smtp_password FROM mailboxes WHERE smtp_password IS NOT NULL ORDER BY id DESC LIMIT 1"
     )
     if row is None:
         return fine("secret key", "well formed; no password is stored yet")
     try:
-        Vault(secret_key).open(row["smtp_password"], row["workspace_id"], "mailboxes.smtp_password", row["id"])
+        vault.open(row["smtp_password"], row["workspace_id"], "mailboxes.smtp_password", row["id"])
     except SecretUnreadable:
         return broken(
             "secret key",

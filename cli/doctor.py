@@ -12,6 +12,7 @@ from cli.console import run, say, say_json
 from cli.database_checks import database_findings
 from cli.findings import Finding, Verdict, broken, fine, unsure
 from cli.listening import Place
+from domain.secrets import Vault
 from domain.settings import gather
 
 _MARKS: Final = {Verdict.FINE: "ok ", Verdict.UNSURE: "?  ", Verdict.BROKEN: "NO "}
@@ -52,7 +53,9 @@ async def _look(environment: Mapping[str, str]) -> list[Finding]:
     if url := values.get("redis_url"):
         looks.insert(0, _redis(url))
     if url := values.get("database_url"):
-        looks.insert(0, database_findings(url, values.get("secret_key")))
+        key = values.get("secret_key")
+        vault = Vault(key, values["previous_keys"]) if key else None
+        looks.insert(0, database_findings(url, vault))
     findings = [broken("settings", line, _fix(line.partition(" ")[0])) for line in problems]
     return [
         *(findings or [fine("settings", "complete")]),

@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import Final
 
 DEFAULT_DIRECTORY: Final = Path(".relance")
-_SHARED: Final = ("DATABASE_URL", "REDIS_URL", "RELANCE_SECRET_KEY", "RELANCE_HOST", "RELANCE_PORT")
+_SHARED: Final = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "RELANCE_SECRET_KEY",
+    "RELANCE_HOST",
+    "RELANCE_PORT",
+    "RELANCE_PUBLIC_URL",
+)
 
 
 def connection_file(directory: Path) -> Path:

@@ -63,7 +63,7 @@ def load_worker() -> Callable[[], None]:
     import uvloop
 
     from cli.reaching import reach
-    from domain.settings import Settings, read_settings
+    from domain.settings import Settings, SettingsInvalid, read_settings
     from workers.main import run as work
 
     async def until_told(settings: Settings) -> None:
@@ -75,6 +75,10 @@ def load_worker() -> Callable[[], None]:
 
     def run() -> None:
         settings = read_settings(os.environ)
+        if settings.public_url is None:  # no one could opt out of what it sends
+            raise SettingsInvalid(
+                ["RELANCE_PUBLIC_URL is not set: the opt-out links in mails need it. See .env.example."]
+            )
         write_log(settings.log_level)
         uvloop.run(until_told(settings))
 

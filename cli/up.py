@@ -122,6 +122,7 @@ class _Up:
             "RELANCE_SECRET_KEY": instance.secret_key(directory, os.environ),
             "RELANCE_HOST": self._wanted.host,
             "RELANCE_PORT": str(self._wanted.port),
+            "RELANCE_PUBLIC_URL": os.environ.get("RELANCE_PUBLIC_URL") or f"http://localhost:{self._wanted.port}",
         }
         _check(environment)
         await reach_redis(environment["REDIS_URL"])

@@ -6,6 +6,7 @@ Source: `.env.example` names and explains each of them for the operator.
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from domain.database import credentials
 from domain.secrets import read_key
@@ -24,16 +25,22 @@ class Settings:
     database_url: str
     redis_url: str
     secret_key: bytes
+    previous_keys: tuple[bytes, ...] = ()  # the latest first; they still open what they sealed and signed
     host: str = "127.0.0.1"
     port: int = 8000
     allowed_origins: tuple[str, ...] = ()  # of browsers; "*" allows any
-    public_url: str | None = None  # how people reach this server; None: as the request says
+    public_url: str | None = None  # how people reach this server, and where links in mails lead; None: only from here
     graphiql: bool = False
     demo_key: str | None = None  # filled in for visitors of the page of a demo; never in production
     database_pool_size: int = 10
     worker_slots: int = 20  # messages in the hands of one worker at once
     lease_seconds: int = 60
     log_level: str = "INFO"
+
+    @property
+    def links_url(self) -> str:
+        """Where the links in mails lead, without a slash at its end."""
+        return (self.public_url or f"http://localhost:{self.port}").rstrip("/")
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -73,6 +80,11 @@ def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
             values["secret_key"] = read_key(key)
         except ValueError as problem:
             problems.append(f"RELANCE_SECRET_KEY is not a key: {problem}.")
+    if text := environment.get("RELANCE_PREVIOUS_SECRET_KEYS"):
+        try:
+            values["previous_keys"] = tuple(read_key(each.strip()) for each in text.split(","))
+        except ValueError as problem:
+            problems.append(f"RELANCE_PREVIOUS_SECRET_KEYS holds something that is not a key: {problem}.")
     for name, field, least, most in (
         ("RELANCE_PORT", "port", 1, 65535),
         ("RELANCE_DATABASE_POOL", "database_pool_size", 2, 200),
@@ -91,6 +103,8 @@ def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     ):
         if text := environment.get(name):
             values[field] = text
+    if problem_of_url := _problem_of_public_url(environment.get("RELANCE_PUBLIC_URL", "")):
+        problems.append(problem_of_url)
     if text := environment.get("RELANCE_ALLOWED_ORIGINS"):
         values["allowed_origins"] = tuple(origin.strip() for origin in text.split(",") if origin.strip())
     if text := environment.get("RELANCE_GRAPHIQL"):
@@ -104,3 +118,22 @@ def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         else:
             problems.append(f"RELANCE_LOG_LEVEL is “{text}”; it must be debug, info, warning or error.")
     return values, problems
+
+
+def _problem_of_public_url(text: str) -> str | None:
+    """Return what is wrong with the address that links in mails begin with: it must be HTTPS (RFC 8058 section 3.1)."""
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname if parts.port is None or parts.port else None
+    except ValueError:
+        host = None
+    here = host in ("localhost", "127.0.0.1", "::1")
+    plain = text.isascii() and text.isprintable() and not set(text) & set(' <>"?#,')
+    if host and plain and "@" not in parts.netloc and (parts.scheme == "https" or (parts.scheme == "http" and here)):
+        return None
+    return (
+        f"RELANCE_PUBLIC_URL is “{text[:200]}”; it must be like https://relance.example.com, "
+        "for opt-out links in mails only work over HTTPS (http:// only on this machine itself)."
+    )

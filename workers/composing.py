@@ -6,6 +6,7 @@ Source: product.md section 3 "Threads", "Templates".
 from dataclasses import dataclass
 
 from domain.delivery import NotSendable
+from domain.opting_out import OptOutLinks
 from domain.rules.content import ContentProblem, contact_variables, render_body, render_subject
 from domain.rules.mime import HeaderForbidden, OutgoingEmail, compose, reply_subject
 from domain.sending import Claim, Mark
@@ -21,18 +22,26 @@ class Letter:
     mime: bytes
 
 
-def composed(claim: Claim) -> Letter | NotSendable:
-    """Return the mail of a claim, or why it cannot be made. Pure: the same claim gives the same bytes."""
+def composed(claim: Claim, links: OptOutLinks | None = None) -> Letter | NotSendable:
+    """Return the mail of a claim, or why it cannot be made. Pure: the same claim gives the same bytes.
+
+    Without `links` it has no way to opt out, as nothing that is sent may be.
+    """
     contact = claim.contact
     if not contact["email"]:
         return NotSendable("EMAIL_MISSING")
     if claim.address_bounced:
         return NotSendable("EMAIL_BOUNCED_BEFORE", contact["email"])
+    url = None
+    if links is not None:
+        person = (claim.workspace_id, claim.recipient_id, claim.message_id)
+        url = links.url(*person, contact["email"], contact["fields"])
     variables = contact_variables(
         **{name: contact[name] for name in ("first_name", "last_name", "email", "phone", "company", "time_zone")},
         fields=contact["fields"],
         sender_name=claim.account.display_name,
         sender_address=claim.account.address,
+        unsubscribe_url=url,
     )
     parents = [sent["id"] for sent in claim.thread if sent["id"]]
     if claim.send_as_reply and not parents and not (claim.subject or "").strip():
@@ -53,6 +62,7 @@ def composed(claim: Claim) -> Letter | NotSendable:
                 html=body.html,
                 in_reply_to=parents[-1] if parents else None,
                 references=tuple(parents[-_REFERENCES_AT_MOST:]),
+                extra_headers=_opt_out_headers(url),
             )
         )
     except ContentProblem as problem:
@@ -69,6 +79,13 @@ def composed(claim: Claim) -> Letter | NotSendable:
         references=parents[-_REFERENCES_AT_MOST:],
     )
     return Letter(mark, mime)
+
+
+def _opt_out_headers(url: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the pair of RFC 8058. No mailto: beside it: nothing would read what is sent there."""
+    if url is None:
+        return ()
+    return ("List-Unsubscribe", f"<{url}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 
 
 def _subject(claim: Claim, variables: dict[str, str | dict[str, str]]) -> str:

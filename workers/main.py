@@ -52,12 +52,14 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
     redis = Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
     async with database(settings.database_url, pool_size=settings.database_pool_size, application="relance-worker"):
         rounds: list[Round] = []
+        vault = Vault(settings.secret_key, settings.previous_keys)
         sender = Sender(
-            Vault(settings.secret_key),
+            vault,
             slots=settings.worker_slots,
             lease=lease,
             on_free=lambda: send.wake(),
             pool=SmtpPool(tls_context=tls_context),
+            links_url=settings.links_url,
         )
         teller = Teller(redis)
         send = Round("send", sender.claim_and_start, every_seconds=1.0)

@@ -19,6 +19,7 @@ import asyncpg
 from domain import delivery, sending, signals, waiting
 from domain.delivery import NotSendable, Result
 from domain.faults import point
+from domain.opting_out import OptOutLinks
 from domain.refusals import DatabaseUnreachable
 from domain.rules.outcomes import Later, MailboxBroken, Outcome, Unknown
 from domain.secrets import SecretUnreadable, Vault
@@ -49,8 +50,10 @@ class Sender:
         lease: timedelta,
         on_free: Callable[[], None] = lambda: None,
         pool: SmtpPool | None = None,
+        links_url: str = "http://localhost:8000",
     ) -> None:
         self._vault = vault
+        self._links = OptOutLinks(vault, links_url)
         self._slots = slots
         self._lease = lease
         self._on_free = on_free  # called when a slot became free
@@ -126,7 +129,7 @@ class Sender:
             await waiting.wait_for_window(claim.workspace_id, [claim.recipient_id])
             await sending.release([claim])
             return
-        letter = _composed(claim)
+        letter = _composed(claim, self._links)
         if isinstance(letter, NotSendable):
             await self._finish(claim, letter)
             return
@@ -245,9 +248,9 @@ def _is_an_outage(problem: Exception) -> bool:
     return isinstance(problem, OSError | asyncpg.PostgresError | asyncpg.InterfaceError | DatabaseUnreachable)
 
 
-def _composed(claim: Claim) -> Letter | NotSendable:
+def _composed(claim: Claim, links: OptOutLinks) -> Letter | NotSendable:
     try:
-        return composed(claim)
+        return composed(claim, links)
     except Exception:  # a mistake of ours: shown, and not tried again and again
         log.exception("message %s could not be composed", claim.message_id)
         return NotSendable("INTERNAL_ERROR", str(claim.message_id))

@@ -116,6 +116,7 @@ def contact_variables(
     fields: Mapping[str, object] | None = None,
     sender_name: str | None = None,
     sender_address: str | None = None,
+    unsubscribe_url: str | None = None,
 ) -> dict[str, str | dict[str, str]]:
     """The values a template can name for one person; what is empty or blank is left out.
 
@@ -129,6 +130,7 @@ def contact_variables(
         "phone": phone,
         "company": company,
         "time_zone": time_zone,
+        "unsubscribe_url": unsubscribe_url,
     }
     found: dict[str, str | dict[str, str]] = {**_present(plain)}
     found["fields"] = _present(fields or {})

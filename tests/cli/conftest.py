@@ -26,6 +26,7 @@ def environment(servers: Servers, template_url: str) -> Iterator[dict[str, str]]
         "DATABASE_URL": urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}")),
         "REDIS_URL": servers.redis_url,
         "RELANCE_SECRET_KEY": new_key(),
+        "RELANCE_PUBLIC_URL": "http://localhost:8000",
     }
     _administer(servers.database_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
