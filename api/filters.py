@@ -18,7 +18,8 @@ from api.types.inputs import (
     SequenceFilter,
     StepErrorFilter,
 )
-from domain.reading import contacts, filters, pending_actions, recipients, sequences, step_errors
+from api.types.webhooks import WebhookDeliveryFilter
+from domain.reading import contacts, filters, pending_actions, recipients, sequences, step_errors, webhooks
 from domain.reading.pages import Order
 from domain.refusals import Invalid
 from domain.rules.ids import Prefix
@@ -172,3 +173,18 @@ def _instant(at: datetime | None) -> datetime | None:
         return at.astimezone(UTC)
     except OverflowError:
         raise Invalid("A time is of the years 1 to 9999.", field=["filter"]) from None
+
+
+def webhook_delivery_filter(given: WebhookDeliveryFilter | None) -> webhooks.WebhookDeliveryFilter:
+    """Return which deliveries are meant.
+
+    Raises:
+        Invalid: an id is not one.
+    """
+    if given is None:
+        return webhooks.WebhookDeliveryFilter()
+    endpoint = given.endpoint_id
+    return webhooks.WebhookDeliveryFilter(
+        endpoint_id=None if endpoint is None else to_key(endpoint, Prefix.WEBHOOK_ENDPOINT, "endpointId"),
+        states=None if given.states is None else [state.value for state in given.states],
+    )

@@ -14,7 +14,18 @@ from api.connections import Connection, to_slice
 from api.filters import counted_filter, recipient_filter, recipient_order, step_error_filter
 from api.selections import counted, wanted, wanted_of_page
 from domain import feed
-from domain.reading import actors, contacts, events, mailboxes, messages, recipients, sequences, step_errors, users
+from domain.reading import (
+    actors,
+    contacts,
+    events,
+    mailboxes,
+    messages,
+    recipients,
+    sequences,
+    step_errors,
+    users,
+    webhooks,
+)
 from domain.reading.pages import Page
 
 if TYPE_CHECKING:
@@ -72,6 +83,12 @@ class Loaders:
 
     async def user_of(self, key: UUID | None) -> Any:
         return await self._found("user", key, users.by_ids)
+
+    async def endpoint_of(self, row: Any) -> Any:
+        return await self._found("endpoint", row.endpoint_key, webhooks.endpoints_by_ids)
+
+    async def attempts_of(self, row: Any) -> Any:
+        return await self._found("attempts", row.key, webhooks.attempts)
 
     async def actor_of(self, row: Any) -> Any:
         if row.actor_kind is None:

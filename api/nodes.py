@@ -16,6 +16,7 @@ from domain.reading import (
     sequences,
     step_errors,
     users,
+    webhooks,
 )
 from domain.refusals import Invalid
 from domain.rules.ids import IdMalformed, Prefix, from_public
@@ -29,6 +30,8 @@ _VERBS: Final[Mapping[Prefix, Callable[..., Awaitable[dict[UUID, Any]]]]] = {
     Prefix.STEP_ERROR: step_errors.by_ids,
     Prefix.PENDING_ACTION: pending_actions.by_ids,
     Prefix.USER: users.by_ids,
+    Prefix.WEBHOOK_ENDPOINT: webhooks.endpoints_by_ids,
+    Prefix.WEBHOOK_DELIVERY: webhooks.deliveries_by_ids,
 }
 
 

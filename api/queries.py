@@ -15,6 +15,7 @@ from api.filters import (
     recipient_order,
     sequence_filter,
     step_error_filter,
+    webhook_delivery_filter,
 )
 from api.nodes import by_public_ids
 from api.selections import counted, wanted, wanted_of_page
@@ -36,8 +37,19 @@ from api.types.recipients import Recipient, RecipientConnection
 from api.types.sequences import SequenceConnection
 from api.types.step_errors import StepErrorConnection
 from api.types.users import UserConnection
+from api.types.webhooks import WebhookDeliveryConnection, WebhookDeliveryFilter, WebhookEndpointConnection
 from domain import feed
-from domain.reading import contacts, events, mailboxes, pending_actions, recipients, sequences, step_errors, users
+from domain.reading import (
+    contacts,
+    events,
+    mailboxes,
+    pending_actions,
+    recipients,
+    sequences,
+    step_errors,
+    users,
+    webhooks,
+)
 from domain.refusals import Invalid
 from domain.rules.access import Scope, in_order
 from domain.rules.actor import ActorKind
@@ -58,6 +70,9 @@ _ContactFilter = Annotated[ContactFilter | None, strawberry.argument(description
 _StepErrorFilter = Annotated[StepErrorFilter | None, strawberry.argument(description="Which ones; all when left out.")]
 _PendingFilter = Annotated[
     PendingActionFilter | None, strawberry.argument(description="Which ones; the open ones when left out.")
+]
+_DeliveryFilter = Annotated[
+    WebhookDeliveryFilter | None, strawberry.argument(description="Which ones; all when left out.")
 ]
 _EventsFirst = Annotated[int | None, strawberry.argument(description="How many: 0 to 200; 100 when left out.")]
 _EventsAfter = Annotated[
@@ -217,3 +232,24 @@ class Query:
             counted=counted(info),
         )
         return connection(RecipientEventConnection, page)
+
+    @query("The webhook endpoints, the oldest first.", scope=Scope.READ)
+    async def webhook_endpoints(
+        self, info: Info, first: First = 50, after: After = None
+    ) -> WebhookEndpointConnection | None:
+        page = await webhooks.endpoints(
+            info.context.caller.workspace_id, slice=to_slice(first, after), counted=counted(info)
+        )
+        return connection(WebhookEndpointConnection, page)
+
+    @query("What was sent to webhook endpoints, the newest first; kept for 30 days.", scope=Scope.READ)
+    async def webhook_deliveries(
+        self, info: Info, first: First = 50, after: After = None, filter: _DeliveryFilter = None
+    ) -> WebhookDeliveryConnection | None:
+        page = await webhooks.deliveries(
+            info.context.caller.workspace_id,
+            filter=webhook_delivery_filter(filter),
+            slice=to_slice(first, after),
+            counted=counted(info),
+        )
+        return connection(WebhookDeliveryConnection, page)

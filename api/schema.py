@@ -13,6 +13,7 @@ from api.mutations.recipients import RecipientMutations
 from api.mutations.refusals import ERROR_TYPES
 from api.mutations.sequences import SequenceMutations
 from api.mutations.tasks import TaskMutations
+from api.mutations.webhooks import WebhookMutations
 from api.queries import Query
 from api.subscriptions import Subscription
 from api.types.fields import attribute
@@ -25,7 +26,9 @@ _HEADING = """\
 
 
 @strawberry.type(description="Everything that can be changed. A refusal is in `errors` of the payload.")
-class Mutation(PeopleMutations, MailboxMutations, SequenceMutations, RecipientMutations, TaskMutations):
+class Mutation(
+    PeopleMutations, MailboxMutations, SequenceMutations, RecipientMutations, TaskMutations, WebhookMutations
+):
     pass
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from domain.database import credentials
+from domain.rules.network import PUBLIC_ONLY, NetworksInvalid, Reach
 from domain.secrets import read_key
 
 
@@ -35,6 +36,7 @@ class Settings:
     database_pool_size: int = 10
     worker_slots: int = 20  # messages in the hands of one worker at once
     lease_seconds: int = 60
+    reach: Reach = PUBLIC_ONLY  # what may be called on behalf of a workspace
     log_level: str = "INFO"
 
     @property
@@ -112,6 +114,11 @@ def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
             values["graphiql"] = text.lower() == "on"
         else:
             problems.append(f"RELANCE_GRAPHIQL is “{text}”; it must be on or off.")
+    if text := environment.get("RELANCE_PRIVATE_NETWORKS"):
+        try:
+            values["reach"] = Reach.of(text)
+        except NetworksInvalid as problem:
+            problems.append(f"RELANCE_PRIVATE_NETWORKS is not a list of networks such as 10.0.0.0/8: {problem}.")
     if text := environment.get("RELANCE_LOG_LEVEL"):
         if text.upper() in ("DEBUG", "INFO", "WARNING", "ERROR"):
             values["log_level"] = text.upper()

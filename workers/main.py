@@ -26,7 +26,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
-from domain import faults, mailboxes, pending, sending, sequences, unconfirmed
+from domain import faults, mailboxes, pending, sending, sequences, unconfirmed, webhook_delivery
 from domain.database import database, listen
 from domain.secrets import Vault
 from domain.settings import Settings
@@ -34,6 +34,7 @@ from workers.rounds import Round
 from workers.sender import Sender
 from workers.smtp_pool import SmtpPool
 from workers.telling import Teller
+from workers.webhooks import Deliverer
 
 log = logging.getLogger("relance.worker")
 
@@ -62,14 +63,26 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             links_url=settings.links_url,
         )
         teller = Teller(redis)
+        deliverer = Deliverer(
+            Vault(settings.secret_key), settings.reach, tls_context=tls_context, on_free=lambda: deliver.wake()
+        )
+
+        async def number() -> bool:
+            more = await teller.number_and_tell()
+            deliver.wake()  # endpoints are told of what has a number
+            return more
+
+        deliver = Round("webhooks", deliverer.claim_and_start, every_seconds=1.0)
         send = Round("send", sender.claim_and_start, every_seconds=1.0)
         rounds = [
             send,
-            Round("number", teller.number_and_tell, every_seconds=2.0),
+            Round("number", number, every_seconds=2.0),
             Round("pending", _put_pending, every_seconds=1.0),
             Round("settle", _settle, every_seconds=1.0),
+            deliver,
             Round("unsendable", _fail_unsendable, every_seconds=1.0),
             Round("abandoned", _abandoned, every_seconds=min(5.0, settings.lease_seconds / 2)),
+            Round("forget", webhook_delivery.forget_old, every_seconds=600.0),
         ]
 
         # Outlives the others: what is finished after `stop` must not look like a dead worker's.
@@ -91,7 +104,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             for each in rounds:
                 each.wake()  # a loop that sleeps would keep the end waiting
             try:
-                await sender.stop()
+                await asyncio.gather(sender.stop(), deliverer.stop())
             finally:
                 carried.set()
                 leases.wake()

@@ -21,6 +21,7 @@ class Scope(StrEnum):
     MAILBOXES_WRITE = "mailboxes:write"
     SIGNALS_WRITE = "signals:write"
     SUPPRESSIONS_WRITE = "suppressions:write"
+    WEBHOOKS_WRITE = "webhooks:write"
     ADMIN = "admin"
 
 
@@ -32,6 +33,7 @@ SCOPE_MEANING: Final[Mapping[Scope, str]] = {
     Scope.MAILBOXES_WRITE: "add, change and connect mailboxes",
     Scope.SIGNALS_WRITE: "report replies, bounces and opt-outs, and hand in mail",
     Scope.SUPPRESSIONS_WRITE: "put addresses on the suppression list, and lift them",
+    Scope.WEBHOOKS_WRITE: "add, change and test webhook endpoints, and send events again",
     Scope.ADMIN: "everything, and read the audit trail",
 }
 

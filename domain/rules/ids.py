@@ -29,6 +29,8 @@ class Prefix(StrEnum):
     PENDING_ACTION = "pnd"
     EVENT = "evt"
     USER = "usr"
+    WEBHOOK_ENDPOINT = "whe"
+    WEBHOOK_DELIVERY = "whd"
 
 
 class IdMalformed(Exception):

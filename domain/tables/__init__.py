@@ -9,6 +9,7 @@ set-based SQL, and stand in migration 0002.
 from domain.tables.outreach import Contact, Mailbox, Sequence, Step, Suppression
 from domain.tables.runs import Message, PendingAction, Recipient, StepError
 from domain.tables.tenancy import ApiKey, Feed, User, Workspace
+from domain.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "ApiKey",
@@ -23,5 +24,7 @@ __all__ = [
     "StepError",
     "Suppression",
     "User",
+    "WebhookDelivery",
+    "WebhookEndpoint",
     "Workspace",
 ]

@@ -78,13 +78,26 @@ CHECKS: dict[str, tuple[str, str]] = {
     "recipient_steps_done_at_with_outcome": ("recipient_steps", "(outcome IS NULL) = (done_at IS NULL)"),
     "events_status_known": ("events", f"{_one_of('status', Status)} AND {_one_of('previous_status', Status)}"),
     "events_stage_known": ("events", f"{_one_of('stage', Stage)} AND {_one_of('previous_stage', Stage)}"),
+    "webhook_deliveries_state_known": ("webhook_deliveries", _one_of("state", ["PENDING", "DELIVERED", "FAILED"])),
+    "webhook_deliveries_due_while_pending": ("webhook_deliveries", "(next_at IS NOT NULL) = (state = 'PENDING')"),
     "tallies_status_known": ("tallies", _one_of("status", Status)),
     "api_keys_scopes_known": ("api_keys", f"scopes ~ '^({_SCOPE})( ({_SCOPE}))*$'"),
     "users_role_known": ("users", _one_of("role", Role)),
 }
 
 # Parents that others point to with their workspace: each has UNIQUE (workspace_id, id).
-PARENTS = ("contacts", "mailboxes", "sequences", "steps", "recipients", "messages", "users", "api_keys")
+PARENTS = (
+    "contacts",
+    "mailboxes",
+    "sequences",
+    "steps",
+    "recipients",
+    "messages",
+    "users",
+    "api_keys",
+    "webhook_endpoints",
+    "webhook_deliveries",
+)
 
 # (table, column, parent): FOREIGN KEY (workspace_id, column) REFERENCES parent (workspace_id, id)
 TENANT_KEYS = (
@@ -117,6 +130,10 @@ TENANT_KEYS = (
     ("suppressions", "message_id", "messages"),
     ("events", "recipient_id", "recipients"),
     ("tallies", "sequence_id", "sequences"),
+    ("webhook_deliveries", "endpoint_id", "webhook_endpoints"),
+    ("webhook_deliveries", "recipient_id", "recipients"),
+    ("webhook_attempts", "delivery_id", "webhook_deliveries"),
+    ("webhook_attempts", "endpoint_id", "webhook_endpoints"),
 )
 
 # Ids that no key holds to the workspace, and why. Whoever reads one joins by workspace and id.
@@ -139,11 +156,12 @@ NOTED = {
 }
 
 # Directly below a workspace.
-TENANTS = ("api_keys", "users", "contacts", "suppressions", "mailboxes", "sequences", "feeds")
+TENANTS = ("api_keys", "users", "contacts", "suppressions", "mailboxes", "sequences", "feeds", "webhook_endpoints")
 
 UNIQUE: dict[str, tuple[str, str]] = {
     "messages_one_per_run": ("messages", "(recipient_id, step_id, step_run)"),
     "steps_one_per_position": ("steps", "(sequence_id, position)"),
+    "webhook_deliveries_one_per_event": ("webhook_deliveries", "(endpoint_id, recipient_id, event_version)"),
 }
 
 INDEXES: dict[str, str] = {
@@ -191,6 +209,11 @@ INDEXES: dict[str, str] = {
     "pending_actions_by_recipient": "ON pending_actions (recipient_id)",
     "users_external_subject": "UNIQUE ON users (workspace_id, external_subject) WHERE external_subject IS NOT NULL",
     "users_by_name": "ON users (workspace_id, lower(name), id)",
+    "webhook_endpoints_by_age": "ON webhook_endpoints (workspace_id, created_at, id) WHERE removed_at IS NULL",
+    "webhook_deliveries_due": "ON webhook_deliveries (endpoint_id, next_at) WHERE state = 'PENDING'",
+    "webhook_deliveries_in_hand": "ON webhook_deliveries (endpoint_id) WHERE lease_until IS NOT NULL",
+    "webhook_deliveries_by_age": "ON webhook_deliveries (endpoint_id, created_at DESC, id DESC)",
+    "webhook_deliveries_old": "ON webhook_deliveries (created_at) WHERE state <> 'PENDING'",
     "events_numbered": "UNIQUE ON events (workspace_id, seq) WHERE seq IS NOT NULL",
     "events_unnumbered": "ON events (recorded_at) WHERE seq IS NULL",
     "events_by_sequence": "ON events (sequence_id, seq) WHERE seq IS NOT NULL",

@@ -38,6 +38,16 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
     ("domain.reading.sequences", "FROM steps t"): ({"t"}, LISTED),
     ("domain.reading.step_errors", "FROM step_errors e"): ({"e"}, LISTED),
     ("domain.reading.users", "FROM users u"): ({"u"}, LISTED),
+    ("domain.reading.webhooks", "FROM webhook_endpoints w"): ({"w"}, LISTED),
+    ("domain.reading.webhooks", "FROM webhook_deliveries d JOIN"): ({"d", "w"}, LISTED),
+    ("domain.webhook_delivery", "WHERE w.enabled AND (f.last_seq"): (
+        {"w", "f"},
+        "looks for endpoints to tell, anywhere",
+    ),
+    ("domain.webhook_delivery", "WITH due AS"): ({"w", "h", "d"}, "takes up what is due, anywhere"),
+    ("domain.webhook_delivery", "d.id AS delivery_id"): ({"d", "w", "f", "e", "r"}, "reads what was taken by its ids"),
+    ("domain.webhook_delivery", "WITH old AS"): ({"d", "w", "a"}, "forgets what is old, anywhere"),
+    ("domain.webhook_delivery", "DELETE FROM webhook_endpoints"): ({"w", "d"}, "the same"),
     ("domain.sending", "WITH turn AS"): (
         {"m", "r", "k", "x", "s"},
         "claims for every mailbox whose turn has come; what it takes hangs on the mailbox",
