@@ -122,6 +122,8 @@ class _Up:
             "RELANCE_SECRET_KEY": instance.secret_key(directory, os.environ),
             "RELANCE_HOST": self._wanted.host,
             "RELANCE_PORT": str(self._wanted.port),
+            # On one's own machine a webhook usually leads to the next window.
+            "RELANCE_PRIVATE_NETWORKS": os.environ.get("RELANCE_PRIVATE_NETWORKS", "127.0.0.0/8, ::1/128"),
             "RELANCE_PUBLIC_URL": os.environ.get("RELANCE_PUBLIC_URL") or f"http://localhost:{self._wanted.port}",
         }
         _check(environment)
