@@ -6,9 +6,14 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, Final, TypeVar
+
+from cli.private import private_log
 
 T = TypeVar("T")
 
@@ -52,6 +57,20 @@ def write_log(level: str) -> None:
     """Let this process log to its standard error, one line an event."""
     logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("arq").setLevel(logging.WARNING)  # it tells of every tick, each second
+
+
+@contextmanager
+def logging_to(file: Path) -> Iterator[None]:
+    """Let what libraries say go into a file during the block: the terminal is for sentences."""
+    file.parent.mkdir(exist_ok=True)
+    with TextIOWrapper(private_log(file), write_through=True) as text:
+        handler = logging.StreamHandler(text)
+        handler.setFormatter(logging.Formatter(LOG_FORMAT))
+        logging.getLogger().addHandler(handler)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(handler)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

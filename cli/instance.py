@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from cli.embedded.pids import is_running
+
 DEFAULT_DIRECTORY: Final = Path(".relance")
 _SHARED: Final = (
     "DATABASE_URL",
@@ -95,13 +97,16 @@ def settings_of(data: Path | None, environment: Mapping[str, str] = os.environ) 
 
     What is set in the environment rules, unless a directory is named. Without a running instance it stays as it is.
     """
-    found = _running_settings(data or DEFAULT_DIRECTORY)
+    found = running_settings(data or DEFAULT_DIRECTORY)
     return {**environment, **found} if data else {**found, **environment}
 
 
-def _running_settings(directory: Path) -> dict[str, str]:
+def running_settings(directory: Path) -> dict[str, str]:
+    """Return what the instance that runs on a data directory shares; empty when none runs."""
     try:
         stored = json.loads(instance_file(directory).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return {name: str(stored[name]) for name in _SHARED if name in stored} if isinstance(stored, dict) else {}
+    if not isinstance(stored, dict) or not is_running(int(stored.get("pid", 0)) or -1):
+        return {}  # the last one was killed, and could not clear up behind itself
+    return {name: str(stored[name]) for name in _SHARED if name in stored}

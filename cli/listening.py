@@ -1,6 +1,7 @@
 """Where the API listens: whether it can, how it is called from this machine, and what it says about itself."""
 
 import asyncio
+import errno
 import ipaddress
 import socket
 from dataclasses import dataclass
@@ -58,8 +59,10 @@ class Place:
                 probe.bind((self.host, self.port))
             except OSError as problem:
                 reason = (problem.strerror or str(problem)).lower()
+                is_the_port = problem.errno in (errno.EADDRINUSE, errno.EACCES)
+                way_out = "--port, or PORT=… with make" if is_the_port else "--host"
                 raise CannotGoOn(
-                    f"Port {self.port} on {self.host} cannot be used ({reason}); choose another one with --port."
+                    f"Port {self.port} on {self.host} cannot be used ({reason}); choose another one with {way_out}."
                 ) from None
 
     async def readiness(self) -> Readiness | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.console import CannotGoOn
-from cli.instance import instance_file, settings_of
+from cli.instance import running_settings, settings_of
 
 if TYPE_CHECKING:
     from domain.settings import Settings
@@ -23,7 +23,7 @@ def environment_of(data: Path | None) -> dict[str, str]:
     Raises:
         CannotGoOn: nothing runs on the directory.
     """
-    if data is not None and not instance_file(data).is_file():
+    if data is not None and not running_settings(data):
         raise CannotGoOn(f"No Relance runs on {data}. Start it with: relance up --data {data}")
     return settings_of(data)
 

@@ -8,23 +8,22 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from io import TextIOWrapper
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from cli import instance
 from cli.children import Child
-from cli.console import LOG_FORMAT, CannotGoOn, say, say_aside
-from cli.embedded import Servers, embedded_servers
+from cli.console import CannotGoOn, logging_to, say, say_aside
+from cli.embedded import DataDirectoryNotWritable, Servers, embedded_servers
 from cli.embedded.datadir import prepare
 from cli.embedded.ports import choose
 from cli.listening import Place
-from cli.private import private_log
+from cli.welcome import welcome
 
 if TYPE_CHECKING:
     from cli.catcher import RunningCatcher
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("relance.up")
 
 _LOOK_AROUND_SECONDS: Final = 0.5
+_OWN_SERVERS: Final = {"DATABASE_URL", "REDIS_URL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,14 @@ class _Up:
     async def _run(self) -> None:
         directory = prepare(self._wanted.directory)
         self._place.refuse_if_taken()
-        with _logging_to(instance.log_file(directory, "up")):
-            await self._run_in(directory)
+        _refuse_wrong_settings()
+        try:
+            with logging_to(instance.log_file(directory, "up")):
+                await self._run_in(directory)
+        except PermissionError as problem:
+            raise DataDirectoryNotWritable(
+                directory=str(problem.filename or directory), reason="it belongs to another user"
+            ) from problem
 
     async def _run_in(self, directory: Path) -> None:
         api, worker = (
@@ -176,7 +182,14 @@ class _Up:
             instance.instance_file(directory), {"pid": os.getpid(), **instance.shared_settings(environment)}
         )
         instance.write_private_json(instance.connection_file(directory), connection)
-        self._welcome(connection, directory)
+        say(
+            welcome(
+                connection,
+                scripts=instance.connection_file(directory),
+                after_seconds=monotonic() - self._began_at,
+                key_is_filled_in=self._fills_in_key,
+            )
+        )
         await self._watch(servers, demo if self._wanted.demo else None)
 
     async def _watch(self, servers: Servers, demo: "Demo | None") -> None:
@@ -204,29 +217,6 @@ class _Up:
     def _progress(self, words: str) -> None:
         say(f"  {monotonic() - self._began_at:4.1f} s  {words}")
 
-    def _welcome(self, connection: dict[str, str], directory: Path) -> None:
-        headers = f'set its headers to {{"Authorization": "Bearer {connection["apiKey"]}"}}'
-        tip = "the key is filled in" if self._fills_in_key else headers
-        query = "{ recipients(first: 5) { nodes { status statusMessage contact { email } } } }"
-        say(
-            f"""
-Relance is ready after {monotonic() - self._began_at:.1f} s.
-
-  GraphQL   {connection["graphql"]}   (subscriptions: {connection["websocket"]})
-  Mails     {connection["mail"]}   (SMTP {connection["smtp"]}; nothing leaves this machine)
-  API key   {connection["apiKey"]}
-  Scripts   {instance.connection_file(directory)}
-
-Three things to try:
-  1. Ask where people are:
-     curl -s {connection["graphql"]} -H 'Authorization: Bearer {connection["apiKey"]}' \\
-       -H 'Content-Type: application/json' -d '{{"query": "{query}"}}'
-  2. Look around in GraphiQL; {tip}:  {connection["graphql"]}
-  3. Read the mails as they go out:  {connection["mail"]}
-
-Stop with Ctrl-C."""
-        )
-
 
 async def _together(*works: Coroutine[Any, Any, None]) -> None:
     """Do all of it at once; the first that fails ends the others and is raised."""
@@ -252,29 +242,27 @@ def _load() -> None:
 
 
 def _embeds_any() -> bool:
-    return not {"DATABASE_URL", "REDIS_URL"} <= os.environ.keys()
+    return not os.environ.keys() >= _OWN_SERVERS
 
 
 def _own(name: str) -> dict[str, str]:
     return {name: os.environ[name]} if os.environ.get(name) else {}
 
 
-@contextmanager
-def _logging_to(file: Path) -> Iterator[None]:
-    """Let what libraries say go into a file during the block: the terminal is for sentences."""
-    file.parent.mkdir(exist_ok=True)
-    with TextIOWrapper(private_log(file), write_through=True) as text:
-        handler = logging.StreamHandler(text)
-        handler.setFormatter(logging.Formatter(LOG_FORMAT))
-        logging.getLogger().addHandler(handler)
-        try:
-            yield
-        finally:
-            logging.getLogger().removeHandler(handler)
-
-
 def _log_level() -> str:
     return os.environ.get("RELANCE_LOG_LEVEL", "INFO")
+
+
+def _refuse_wrong_settings() -> None:
+    """Refuse what is set wrongly before anything starts; what is not set is made later."""
+    given = {
+        name for name, text in os.environ.items() if text and (name in _OWN_SERVERS or name.startswith("RELANCE_"))
+    }
+    if given:
+        from domain.settings import SettingsInvalid, gather
+
+        if problems := [line for line in gather(os.environ)[1] if line.partition(" ")[0] in given]:
+            raise SettingsInvalid(problems)
 
 
 def _check(environment: dict[str, str]) -> None:

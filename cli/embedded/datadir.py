@@ -47,6 +47,8 @@ def prepare(directory: Path) -> Path:
         raise DataDirectoryIsAFile(directory=str(directory)) from None
     except OSError as problem:
         raise DataDirectoryNotWritable(directory=str(directory), reason=_words(problem)) from None
+    if not os.access(directory, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise DataDirectoryNotWritable(directory=str(directory), reason="permission denied")
     return directory.resolve()
 
 

@@ -170,6 +170,7 @@ def test_kill_9_leaves_no_orphan_and_loses_nothing_and_two_run_side_by_side(tmp_
     children = up.descendants()
     assert up.stop(signal.SIGKILL) == -signal.SIGKILL
     assert still_running(children, 15) == set()
+    assert "No Relance runs on" in relance_process("doctor", "--data", str(up.data)).stderr
     assert is_running(running.process.pid)
 
     again = Up(tmp_path / "data", "--no-demo").begin()
