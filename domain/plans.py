@@ -22,6 +22,7 @@ class SequenceSettings:
     time_zone: str = "UTC"
     window: SendingWindow | None = None
     stop_on_reply: bool = True
+    stop_on_company_reply: bool = False  # one reply ends the others of the same company's domain
     reenrolment: str = "AFTER_END"  # NEVER, AFTER_END, AFTER_END_PLUS_DAYS
     reenrolment_days: int = 0
     on_unconfirmed_delivery: str = "ASK"  # or ASSUME_SENT: go on as if it had been sent
@@ -31,6 +32,7 @@ class SequenceSettings:
             "timeZone": self.time_zone,
             "window": self.window.as_json() if self.window else None,
             "stopOnReply": self.stop_on_reply,
+            "stopOnCompanyReply": self.stop_on_company_reply,
             "reenrolment": self.reenrolment,
             "reenrolmentDays": self.reenrolment_days,
             "onUnconfirmedDelivery": self.on_unconfirmed_delivery,
@@ -44,6 +46,7 @@ class SequenceSettings:
             time_zone=found.get("timeZone", "UTC"),
             window=SendingWindow.from_json(window) if window else None,
             stop_on_reply=found.get("stopOnReply", True),
+            stop_on_company_reply=found.get("stopOnCompanyReply", False),
             reenrolment=found.get("reenrolment", "AFTER_END"),
             reenrolment_days=found.get("reenrolmentDays", 0),
             on_unconfirmed_delivery=found.get("onUnconfirmedDelivery", "ASK"),

@@ -9,6 +9,7 @@ Source: product.md section 2 "What the world does to a recipient", section 5.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 from uuid import UUID
 
 from domain.database import Tx, fetch, tx
@@ -18,13 +19,15 @@ from domain.rules import recipient as rules
 from domain.rules.actor import ENGINE, Actor
 from domain.rules.addresses import address_key
 from domain.rules.event_types import EventType
+from domain.rules.free_mail import is_free_mail
 from domain.rules.ids import new_id
-from domain.rules.lifecycle import Effect, Signal, effect_of
+from domain.rules.lifecycle import Effect, EndReason, Signal, effect_of
 from domain.rules.plan import Plan, SequenceStatus
 from domain.rules.recipient import Recipient
 from domain.suppression import IN_FORCE, suppress
 from domain.writing import Change, NewError, read, write
 
+_AT_ONCE: Final = 2_000
 _OPTS_OUT = {Signal.OPT_OUT: "UNSUBSCRIBED", Signal.COMPLAINT: "COMPLAINED"}
 
 
@@ -35,7 +38,9 @@ class Fact:
     signal: Signal
     recipient_id: UUID
     actor: Actor
-    message_id: UUID | None = None  # the message it is about, or that brought it
+    message_id: UUID | None = None  # the message of ours that it is about
+    incoming_id: UUID | None = None  # the message that brought it, recorded in the same transaction
+    from_address: str | None = None  # who wrote that one
     step_id: UUID | None = None
     code: str = "MAILBOX_FULL"  # why a delivery failed: a step error code
     detail: str | None = None
@@ -50,31 +55,47 @@ async def apply(workspace_id: UUID, fact: Fact) -> set[UUID]:
         NotFound: there never was such a recipient in this workspace.
     """
 
-    async def work(t: Tx) -> set[UUID]:
-        named = (await read(t, [fact.recipient_id], deleted=True)).get(fact.recipient_id)
-        if named is None:
-            raise NotFound("recipient", field=["id"])
-        await _bind_person(t, fact, named)
-        told = await _placed(t, fact, named) if fact.signal is Signal.DELIVERY_FAILED else fact
-        if told is None:
+    return await tx(workspace_id, lambda t: apply_within(t, fact))
+
+
+async def apply_within(t: Tx, fact: Fact) -> set[UUID]:
+    """As `apply`, within a transaction that has more to do.
+
+    Raises:
+        NotFound: there never was such a recipient in this workspace.
+    """
+    named = (await read(t, [fact.recipient_id], deleted=True)).get(fact.recipient_id)
+    if named is None:
+        raise NotFound("recipient", field=["id"])
+    await _bind_person(t, fact, named)
+    told: Fact | None = fact
+    if fact.signal is Signal.DELIVERY_FAILED:
+        told = await _placed(t, fact, named)
+    if told is None:
+        if fact.incoming_id is None:
             return set()
-        changed: set[UUID] = set()
-        waiting = await _concerned(t, told, named)
+        told = replace(fact, signal=Signal.DELIVERY_DELAYED)  # recorded, and nothing else
+    changed: set[UUID] = set()
+    concerned = await _concerned(t, told, named)
+    for start in range(0, len(concerned), _AT_ONCE):
+        waiting = concerned[start : start + _AT_ONCE]
         while waiting:
             rows = await read(t, waiting)
             plans = await load_plans(t, [row.sequence_id for row in rows.values()])
             stops = await _stopping_on_reply(t, list(plans))
             changes = []
             for before in rows.values():
-                change = _decide(t, told, before, plans[before.sequence_id], before.sequence_id in stops)
+                is_colleague = before.contact_id != named.contact_id
+                if is_colleague:
+                    change = _colleague_replied(t, told, before, plans[before.sequence_id])
+                else:
+                    change = _decide(t, told, before, plans[before.sequence_id], before.sequence_id in stops)
                 if change is not None:
                     changes.append(change)
             written = await write(t, changes)
             changed |= written
             waiting = [change.before.id for change in changes if change.before.id not in written]
-        return changed
-
-    return await tx(workspace_id, work)
+    return changed
 
 
 async def end_if_suppressed(workspace_id: UUID, recipient_id: UUID) -> None:
@@ -98,7 +119,10 @@ async def _bind_person(t: Tx, fact: Fact, named: Recipient) -> None:
         key = await _written_to(t, fact) or await t.fetchval(
             "SELECT email_key FROM contacts WHERE workspace_id = $1 AND id = $2", t.workspace_id, named.contact_id
         )
-        await suppress(t, named.contact_id, key, _OPTS_OUT[fact.signal], named.id, fact.message_id)
+        written_from = address_key(fact.from_address) if fact.from_address else None
+        for bound in dict.fromkeys((key, written_from or key)):
+            through = fact.incoming_id or fact.message_id
+            await suppress(t, named.contact_id, bound, _OPTS_OUT[fact.signal], named.id, through)
     elif fact.signal is Signal.HARD_BOUNCE:
         await t.execute(
             "UPDATE contacts SET email_bounced_at = $3 "
@@ -164,7 +188,47 @@ async def _concerned(t: Tx, fact: Fact, named: Recipient) -> list[UUID]:
         named.contact_id,
         named.id,
     )
+    found = [row["id"] for row in rows]
+    return sorted({*found, *await _colleagues(t, found, named)}) if fact.signal is Signal.HUMAN_REPLY else found
+
+
+async def _colleagues(t: Tx, recipient_ids: Sequence[UUID], named: Recipient) -> list[UUID]:
+    """Return the open recipients of the same company in those of these sequences that stop on one reply of a company.
+    A domain at which anyone can have an address is no company."""
+    key = await t.fetchval(
+        "SELECT email_key FROM contacts WHERE workspace_id = $1 AND id = $2", t.workspace_id, named.contact_id
+    )
+    domain = (key or "").rpartition("@")[2]
+    if not domain or is_free_mail(domain):
+        return []
+    rows = await t.fetch(
+        """
+        SELECT r.id FROM recipients mine
+        JOIN sequences s ON s.workspace_id = mine.workspace_id AND s.id = mine.sequence_id
+        JOIN recipients r ON r.workspace_id = mine.workspace_id AND r.sequence_id = mine.sequence_id
+        JOIN contacts c ON c.workspace_id = r.workspace_id AND c.id = r.contact_id
+        WHERE mine.workspace_id = $1 AND mine.id = ANY($2::uuid[]) AND (s.settings ->> 'stopOnCompanyReply')::bool
+            AND r.end_reason IS NULL AND r.deleted_at IS NULL AND r.contact_id <> $3
+            AND split_part(c.email_key, '@', 2) = $4
+        """,
+        t.workspace_id,
+        recipient_ids,
+        named.contact_id,
+        domain,
+    )
     return [row["id"] for row in rows]
+
+
+def _colleague_replied(t: Tx, fact: Fact, before: Recipient, plan: Plan) -> Change | None:
+    if before.ended:
+        return None
+    return Change(
+        before=before,
+        after=rules.end(before, plan, EndReason.COMPANY_REPLIED, t.now),
+        type=EventType.STATUS_CHANGED,
+        actor=fact.actor,
+        message_id=fact.incoming_id or fact.message_id,
+    )
 
 
 async def _stopping_on_reply(t: Tx, sequence_ids: Sequence[UUID]) -> set[UUID]:
@@ -191,9 +255,7 @@ def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bo
         after = rules.end(before, plan, effect.end_reason, t.now)
     elif effect is Effect.NOTE_REPLY:
         after, kind = replace(before, replied_at=before.replied_at or t.now), EventType.MESSAGE_RECORDED
-    elif effect is Effect.OPEN_ERROR:
-        if before.error_id is not None:
-            return None
+    elif effect is Effect.OPEN_ERROR and before.error_id is None:
         error = NewError(id=new_id(), code=fact.code, detail=fact.detail, message_id=fact.message_id)
         after, kind = (
             rules.fail(before, plan, error.id, t.now, step_id=fact.step_id),
@@ -203,6 +265,8 @@ def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bo
         step_id = fact.step_id or before.current_step_id
         after = rules.carry_out(before, plan, step_id, t.now, t.now)
         kind, done = EventType.STEP_CARRIED_OUT, "CARRIED_OUT"
+    elif fact.incoming_id is not None and before.id == fact.recipient_id:
+        after, kind = before, EventType.MESSAGE_RECORDED
     else:
         return None
     return Change(
@@ -211,7 +275,7 @@ def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bo
         type=kind,
         actor=fact.actor,
         step_id=fact.step_id or before.current_step_id if done or error else None,
-        message_id=fact.message_id,
+        message_id=fact.incoming_id or fact.message_id,
         opens=error,
         done=done,
     )

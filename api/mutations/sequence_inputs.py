@@ -69,6 +69,11 @@ class SequenceSettingsInput:
     stop_on_reply: bool | None = strawberry.field(
         default=None, description=f"Whether a reply ends the recipient. {_KEEPS.format('true')}"
     )
+    stop_on_company_reply: bool | None = strawberry.field(
+        default=None,
+        description="Whether one reply from a company's domain ends the others of that company in this sequence. "
+        "Left out or null: no, or as it was.",
+    )
     reenrolment: ReenrolmentPolicy | None = strawberry.field(
         default=None, description=f"Whether a person can be enrolled again. {_KEEPS.format('AFTER_END')}"
     )
@@ -115,7 +120,7 @@ def settings_of(given: SequenceSettingsInput | None, before: SequenceSettings) -
         return before
     changes: dict[str, Any] = {
         name: value
-        for name in ("time_zone", "stop_on_reply", "reenrolment_days")
+        for name in ("time_zone", "stop_on_reply", "stop_on_company_reply", "reenrolment_days")
         if (value := getattr(given, name)) is not None
     }
     if given.reenrolment is not None:

@@ -9,7 +9,6 @@ import strawberry
 from api.types.words import Channel as Channel
 from api.types.words import EmailState as EmailState
 from api.types.words import MailboxState as MailboxState
-from api.types.words import MessageClassification as MessageClassification
 from api.types.words import MessageDirection as MessageDirection
 from api.types.words import MessageState as MessageState
 from api.types.words import OrderDirection as OrderDirection
@@ -22,6 +21,7 @@ from api.types.words import UnconfirmedDeliveryPolicy as UnconfirmedDeliveryPoli
 from api.types.words import Weekday as Weekday
 from domain.rules.access import ROLE_MEANING, Role
 from domain.rules.actor import ActorKind
+from domain.rules.inbound.reading import Classification as MessageClassification
 from domain.rules.inbox import PendingActionAction as PendingActionAction
 from domain.rules.lifecycle import MEANING as STATUS_MEANING
 from domain.rules.lifecycle import Action, EndReason, Stage, Status
@@ -210,6 +210,7 @@ _publish(
         MessageClassification.DELIVERY_DELAYED: "A report that delivery takes longer.",
         MessageClassification.DELIVERY_FAILED: "A report that delivery failed, not because of the address.",
         MessageClassification.COMPLAINT: "A spam complaint.",
+        MessageClassification.NOTICE: "A machine's notice from which nothing follows, such as a read receipt.",
     },
 )
 _publish(

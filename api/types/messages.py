@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from api.context import Info
-from api.types.enums import Channel, MessageClassification, MessageDirection, MessageState
+from api.types.enums import Channel, MessageDirection, MessageState
 from api.types.fields import resolved
 from api.types.node import Connection, Node
 from api.types.sequences import Step
+from domain.rules.inbound.reading import Classification
 
 if TYPE_CHECKING:
     from api.types.recipients import Recipient
@@ -20,9 +21,7 @@ class Message(Node):
     direction: MessageDirection = strawberry.field(description="Which way it went.")
     channel: Channel = strawberry.field(description="How it travelled.")
     state: MessageState = strawberry.field(description="What became of it.")
-    classification: MessageClassification | None = strawberry.field(
-        description="What an incoming message was understood as."
-    )
+    classification: Classification | None = strawberry.field(description="What an incoming message was understood as.")
     subject: str | None = strawberry.field(description="The subject as it was sent or came in.")
     text: str | None = strawberry.field(description="The text part; of an incoming message without what it quotes.")
     html: str | None = strawberry.field(description="The HTML part.")

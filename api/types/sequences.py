@@ -58,6 +58,10 @@ class SequenceSettings:
     time_zone: str = strawberry.field(description="The zone in which days are counted, as an IANA name.")
     window: SendingWindow | None = strawberry.field(description="The sending window; null = always open.")
     stop_on_reply: bool = strawberry.field(description="Whether a reply ends the recipient.")
+    stop_on_company_reply: bool = strawberry.field(
+        description="Whether one reply from a company's domain ends the others of that company in this sequence, with "
+        "COMPANY_REPLIED. Never for domains at which anyone can have an address."
+    )
     reenrolment: ReenrolmentPolicy = strawberry.field(description="Whether a person can be enrolled again.")
     reenrolment_days: int = strawberry.field(description="With AFTER_END_PLUS_DAYS: how many days.")
     on_unconfirmed_delivery: UnconfirmedDeliveryPolicy = strawberry.field(

@@ -50,16 +50,6 @@ class MessageState(StrEnum):
     RECEIVED = "RECEIVED"
 
 
-class MessageClassification(StrEnum):
-    HUMAN_REPLY = "HUMAN_REPLY"
-    AUTOMATIC_ANSWER = "AUTOMATIC_ANSWER"
-    OPT_OUT = "OPT_OUT"
-    HARD_BOUNCE = "HARD_BOUNCE"
-    DELIVERY_DELAYED = "DELIVERY_DELAYED"
-    DELIVERY_FAILED = "DELIVERY_FAILED"
-    COMPLAINT = "COMPLAINT"
-
-
 class PendingOutcome(StrEnum):
     SENT = "SENT"
     COMPLETED = "COMPLETED"

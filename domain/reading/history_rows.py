@@ -15,7 +15,7 @@ class MessageRow:
     type_name: ClassVar[str] = "Message"
     COLUMNS: ClassVar[tuple[str, ...]] = (
         *("id", "recipient_id", "step_id", "direction", "channel", "state", "classification", "subject", "text"),
-        *("html", "from_address", "to_address", "at", "created_at"),
+        *("html", "from_address", "to_address", "at", "created_at", "quoted_text"),
     )
 
     key: UUID
@@ -32,6 +32,7 @@ class MessageRow:
     to_address: str | None
     happened_at: datetime | None
     created_at: datetime
+    quoted_text: str | None
 
     @property
     def id(self) -> str:
@@ -44,10 +45,6 @@ class MessageRow:
     @property
     def at(self) -> datetime:
         return self.happened_at or self.created_at
-
-    @property
-    def quoted_text(self) -> None:
-        return None  # incoming mail is not split yet
 
 
 @dataclass(frozen=True, slots=True)

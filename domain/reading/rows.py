@@ -95,6 +95,7 @@ class SettingsView:
     time_zone: str
     window: WindowView | None
     stop_on_reply: bool
+    stop_on_company_reply: bool
     reenrolment: str
     reenrolment_days: int
     on_unconfirmed_delivery: str
@@ -127,6 +128,7 @@ class SequenceRow:
             found.time_zone,
             window,
             found.stop_on_reply,
+            found.stop_on_company_reply,
             found.reenrolment,
             found.reenrolment_days,
             found.on_unconfirmed_delivery,

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from domain.rules.access import Role, Scope
+from domain.rules.inbound.intake import InboundOutcome, InboundSource
+from domain.rules.inbound.reading import Classification
 from domain.rules.lifecycle import ENDS, EndReason, Stage, Status
 from domain.rules.plan import SequenceStatus, StepKind
 from domain.rules.step_errors import StepErrorCode
@@ -62,6 +64,10 @@ CHECKS: dict[str, tuple[str, str]] = {
             "state", ["CLAIMED", "HANDING_OVER", "SENT", "REFUSED", "DEFERRED", "UNCONFIRMED", "DROPPED", "RECEIVED"]
         ),
     ),
+    "messages_classification_known": ("messages", _one_of("classification", Classification)),
+    "inbound_mails_outcome_known": ("inbound_mails", _one_of("outcome", InboundOutcome)),
+    "inbound_mails_source_known": ("inbound_mails", _one_of("source", InboundSource)),
+    "inbound_mails_kept_with_message": ("inbound_mails", "message_id IS NOT NULL OR raw IS NULL"),
     "messages_lease_while_claimed": (
         "messages",
         "(lease_until IS NOT NULL) = (state IN ('CLAIMED', 'HANDING_OVER'))",
@@ -134,6 +140,8 @@ TENANT_KEYS = (
     ("webhook_deliveries", "recipient_id", "recipients"),
     ("webhook_attempts", "delivery_id", "webhook_deliveries"),
     ("webhook_attempts", "endpoint_id", "webhook_endpoints"),
+    ("inbound_mails", "message_id", "messages"),
+    ("inbound_mails", "mailbox_id", "mailboxes"),
 )
 
 # Ids that no key holds to the workspace, and why. Whoever reads one joins by workspace and id.
@@ -156,7 +164,10 @@ NOTED = {
 }
 
 # Directly below a workspace.
-TENANTS = ("api_keys", "users", "contacts", "suppressions", "mailboxes", "sequences", "feeds", "webhook_endpoints")
+TENANTS = (
+    *("api_keys", "users", "contacts", "suppressions", "mailboxes", "sequences", "feeds", "webhook_endpoints"),
+    "inbound_mails",
+)
 
 UNIQUE: dict[str, tuple[str, str]] = {
     "messages_one_per_run": ("messages", "(recipient_id, step_id, step_run)"),
@@ -201,6 +212,12 @@ INDEXES: dict[str, str] = {
     "messages_by_contact": "ON messages (contact_id, created_at DESC, id DESC)",
     "messages_leases": "ON messages (lease_until) WHERE state IN ('CLAIMED', 'HANDING_OVER')",
     "messages_of_the_day": "ON messages (mailbox_id, marked_at) WHERE marked_at IS NOT NULL",
+    # what the mail server called the message when it took it: some put this in the place of our own id
+    "messages_provider_id": (
+        "ON messages (workspace_id, substring(reply from '[A-Za-z0-9][A-Za-z0-9._=+-]{15,}')) WHERE state = 'SENT'"
+    ),
+    "contacts_by_domain": "ON contacts (workspace_id, split_part(email_key, '@', 2)) WHERE email_key IS NOT NULL",
+    "inbound_mails_by_message": "ON inbound_mails (message_id) WHERE message_id IS NOT NULL",
     "messages_rfc_id": "ON messages (workspace_id, rfc_message_id) WHERE rfc_message_id IS NOT NULL",
     "step_errors_by_recipient": "ON step_errors (recipient_id, occurred_at DESC, id DESC)",
     "step_errors_by_age": "ON step_errors (workspace_id, occurred_at DESC, id DESC)",

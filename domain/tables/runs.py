@@ -71,6 +71,8 @@ class Message(Model):
     subject = fields.TextField(null=True)
     text = fields.TextField(null=True)
     html = fields.TextField(null=True)
+    quoted_text = fields.TextField(null=True)  # of an incoming one: what it quotes, and its signature
+    absence_key = fields.CharField(max_length=32, null=True)  # of an absence note: which absence it speaks of
     reply = fields.TextField(null=True)  # the mail server's last words
     # The claim: who may go on with it, and until when (machine time).
     token = fields.IntField(default=1)

@@ -10,6 +10,10 @@ class Workspace(Model):
     id = fields.UUIDField(primary_key=True)
     name = fields.CharField(max_length=200)
     clock_offset_seconds = fields.BigIntField(default=0)  # the sandbox clock; 0 for everyone who sends real mail
+    # What signs mail that providers hand in over HTTP, sealed (domain/secrets.py). The one before is good for a day.
+    inbound_secret = fields.BinaryField(null=True)
+    inbound_secret_before = fields.BinaryField(null=True)
+    inbound_secret_changed_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField(auto_now_add=True)
 
     class Meta(Model.Meta):
