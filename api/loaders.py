@@ -20,6 +20,7 @@ from domain.reading import (
     events,
     mailboxes,
     messages,
+    pending_actions,
     recipients,
     sequences,
     step_errors,
@@ -89,6 +90,9 @@ class Loaders:
 
     async def attempts_of(self, row: Any) -> Any:
         return await self._found("attempts", row.key, webhooks.attempts)
+
+    async def pending_action_of(self, row: Any) -> Any:
+        return await self._found("pending_action", row.pending_key, pending_actions.by_ids)
 
     async def actor_of(self, row: Any) -> Any:
         if row.actor_kind is None:

@@ -196,13 +196,13 @@ class Query:
     async def pending_actions(
         self, info: Info, first: First = 50, after: After = None, filter: _PendingFilter = None
     ) -> PendingActionConnection | None:
+        workspace_id = info.context.caller.workspace_id
+        # Read before the page: page and events after it together then miss nothing.
+        cursor = (await feed.state(workspace_id)).cursor if "events_cursor" in wanted(info, "") else None
         page = await pending_actions.page(
-            info.context.caller.workspace_id,
-            filter=pending_action_filter(filter),
-            slice=to_slice(first, after),
-            counted=counted(info),
+            workspace_id, filter=pending_action_filter(filter), slice=to_slice(first, after), counted=counted(info)
         )
-        return connection(PendingActionConnection, page)
+        return cast(PendingActionConnection, Connection(page, events_cursor=cursor))
 
     @query("What went wrong, newest first.", scope=Scope.READ)
     async def step_errors(

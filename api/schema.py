@@ -7,12 +7,13 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
 from api.documents import UsePrepared
+from api.mutations.deliveries import DeliveryMutations
+from api.mutations.inbox import InboxMutations
 from api.mutations.mailboxes import MailboxMutations
 from api.mutations.people import PeopleMutations
 from api.mutations.recipients import RecipientMutations
 from api.mutations.refusals import ERROR_TYPES
 from api.mutations.sequences import SequenceMutations
-from api.mutations.tasks import TaskMutations
 from api.mutations.webhooks import WebhookMutations
 from api.queries import Query
 from api.subscriptions import Subscription
@@ -27,7 +28,13 @@ _HEADING = """\
 
 @strawberry.type(description="Everything that can be changed. A refusal is in `errors` of the payload.")
 class Mutation(
-    PeopleMutations, MailboxMutations, SequenceMutations, RecipientMutations, TaskMutations, WebhookMutations
+    PeopleMutations,
+    MailboxMutations,
+    SequenceMutations,
+    RecipientMutations,
+    InboxMutations,
+    DeliveryMutations,
+    WebhookMutations,
 ):
     pass
 

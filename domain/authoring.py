@@ -17,7 +17,7 @@ from domain.refusals import Invalid, NotFound, SequenceActionNotAvailable
 from domain.rules.addresses import TimeZoneUnknown, check_time_zone
 from domain.rules.content import TemplateInvalid, check_template
 from domain.rules.ids import new_id
-from domain.rules.plan import SequenceStatus, StepKind
+from domain.rules.plan import EMAIL_KINDS, SequenceStatus, StepKind
 from domain.rules.timing import Wait, next_opening
 from domain.sequences import locked, refuse_in, refuse_unless
 
@@ -268,7 +268,7 @@ def _check_step(step: NewStep, path: list[str]) -> None:
     if step.kind is StepKind.TASK:
         if not (step.task_title or "").strip():
             raise Invalid("A task needs a title.", field=[*path, "taskTitle"])
-    elif step.kind is StepKind.AUTOMATED_EMAIL:
+    elif step.kind in EMAIL_KINDS:
         if not (step.body or "").strip():
             raise Invalid("An email step needs a body.", field=[*path, "body"])
         if not step.send_as_reply and not (step.subject or "").strip():

@@ -35,12 +35,11 @@ from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.rules.lifecycle import EndReason
-from domain.rules.plan import Plan, Step, StepKind
+from domain.rules.plan import EMAIL_KINDS, Plan, Step
 from domain.rules.recipient import Recipient, settle
 from domain.suppression import suppressed_contacts
 
 _START_WITHIN: Final = timedelta(days=3650)
-_EMAIL_KINDS = frozenset({StepKind.AUTOMATED_EMAIL, StepKind.MANUAL_EMAIL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +198,7 @@ def _refusal(
         return AlreadyEnrolled(open_run["id"])
     if suppressed:
         return Suppressed()
-    if batch.first.kind in _EMAIL_KINDS:
+    if batch.first.kind in EMAIL_KINDS:
         if not contact["email"]:
             return EmailMissing()
         if contact["email_bounced_at"] is not None:

@@ -6,7 +6,6 @@ Source: product.md section 2 "Edit content".
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain import task_words
 from domain.database import Tx
 from domain.refusals import ActionNotAvailable, Invalid, NotFound
 from domain.rules import recipient as rules
@@ -76,8 +75,6 @@ async def save(t: Tx, before: Recipient, plan: Plan, step_id: UUID, content: New
         content is not None,
         t.now,
     )
-    if before.pending_id is not None and step_id == before.current_step_id:
-        await task_words.write_out_again(t, before.pending_id)
 
 
 def _check_content(kind: StepKind, content: NewContent) -> None:

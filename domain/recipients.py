@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain import own_content, retries
+from domain import own_content, prepared, retries
 from domain.database import Tx, tx
 from domain.own_content import NewContent
 from domain.plans import load_plan
@@ -94,7 +94,6 @@ async def skip_step(
             actor=actor,
             step_id=step_id,
             done="SKIPPED",
-            pending_outcome="SKIPPED",
         )
 
     return await _act(workspace_id, recipient_id, Action.SKIP_STEP, expected_version, decide)
@@ -140,8 +139,8 @@ async def edit_content(
 ) -> Acted:
     """Give this recipient a text of its own for a step it has not carried out; None takes its own text back.
 
-    In ERROR, editing the failed step tries it again, unless its delivery is unconfirmed. A task that waits for a person
-    already is written out again.
+    In ERROR, editing the failed step tries it again, unless its delivery is unconfirmed. What waits for a person
+    already is written out again; the time chosen for an email stays.
 
     Raises:
         NotFound, ActionNotAvailable, VersionMismatch
@@ -160,6 +159,8 @@ async def edit_content(
         # may save: a text saved before a round that is decided again would look as if it had been there already.
         await _refuse_while_being_sent(t, before, plan, step_id)
         await own_content.save(t, before, plan, step_id, content)
+        if before.pending_id is not None and step_id == before.current_step_id:
+            await prepared.write_out_again(t, before.pending_id, content)
 
     return await _act(workspace_id, recipient_id, Action.EDIT_CONTENT, expected_version, decide, afterwards)
 

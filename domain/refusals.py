@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 from uuid import UUID
 
+from domain.rules.inbox import PendingActionAction
 from domain.rules.lifecycle import Action, Status
 
 
@@ -105,13 +106,24 @@ class SequenceActionNotAvailable(Refusal):
 
 
 class PendingActionNotAvailable(Refusal):
+    """The pending action is closed, or what it waits for does not allow this; somebody else may have been faster."""
+
     code = "PENDING_ACTION_NOT_AVAILABLE"
 
-    def __init__(self, message: str, *, outcome: str | None, closed_by_kind: str | None, closed_by_id: UUID | None):
+    def __init__(
+        self,
+        message: str,
+        *,
+        outcome: str | None = None,
+        by_kind: str | None = None,
+        by_id: UUID | None = None,
+        available: Sequence[PendingActionAction] = (),
+    ):
         super().__init__(message)
-        self.outcome = outcome
-        self.closed_by_kind = closed_by_kind
-        self.closed_by_id = closed_by_id
+        self.outcome = outcome  # how it was closed; None while it is open
+        self.by_kind = by_kind  # who closed it, or released it to be sent
+        self.by_id = by_id
+        self.available = tuple(available)
 
 
 class RetryNotAvailable(Refusal):

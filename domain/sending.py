@@ -71,10 +71,14 @@ class Claim:
     address_bounced: bool  # the contact's present address is known to be dead
     thread: Sequence[Mapping[str, Any]]  # what was sent to this recipient before, oldest first
     settings: str  # of the sequence, as stored
+    released: bool  # subject and body are the words that a person has read and released, not templates
 
     @property
     def window_open(self) -> bool:
-        """Whether the sequence's window is open now. The step came due in it, but may have waited for its turn."""
+        """Whether the sequence's window lets it out now. The step came due in it, but may have waited for its turn;
+        a time that a person chose is bound by none."""
+        if self.released:
+            return True
         window = settings_of(self.settings).window
         return window is None or closed_because(self.now, window, window.zone_for(self.contact["time_zone"])) is None
 
@@ -115,7 +119,9 @@ _CLAIM = """
             LEFT JOIN messages x ON x.recipient_id = r.id AND x.step_id = r.current_step_id AND x.step_run = r.step_run
             WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL' AND r.due_at <= m.business_now
                 AND s.status = 'ACTIVE' AND s.settling IS NULL AND s.workspace_id = m.workspace_id
-                AND (c.out_of_office_until IS NULL OR c.out_of_office_until <= m.business_now)
+                -- an absence holds what goes out unseen, not what a person has released
+                AND (c.out_of_office_until IS NULL OR c.out_of_office_until <= m.business_now
+                    OR r.scheduled_for IS NOT NULL)
                 AND (x.id IS NULL OR x.state IN ('DROPPED', 'DEFERRED')
                     OR (x.state = 'CLAIMED' AND x.lease_until < now()))
             ORDER BY r.due_at, r.id
@@ -162,8 +168,9 @@ _LOAD = """
     SELECT x.id AS message_id, x.token, x.tries, x.workspace_id, x.recipient_id, r.version, x.sequence_id, x.step_id,
         x.step_run, x.rfc_message_id, now() + make_interval(secs => w.clock_offset_seconds) AS now,
         m.id AS mailbox_id, m.address, m.display_name, m.smtp_host, m.smtp_port, m.smtp_security, m.smtp_username,
-        m.smtp_password, coalesce(o.subject, t.subject) AS subject, coalesce(o.body, t.body) AS body, t.send_as_reply,
-        q.settings,
+        m.smtp_password, t.send_as_reply, q.settings, a.id IS NOT NULL AS released,
+        CASE WHEN a.id IS NULL THEN coalesce(o.subject, t.subject) ELSE a.subject END AS subject,
+        CASE WHEN a.id IS NULL THEN coalesce(o.body, t.body) ELSE a.body END AS body,
         c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields, c.email_bounced_at,
         (SELECT coalesce(json_agg(json_build_object('id', p.rfc_message_id, 'subject', p.subject)
                 ORDER BY p.at, p.id), '[]')
@@ -180,6 +187,7 @@ _LOAD = """
     JOIN mailboxes m ON m.id = x.mailbox_id
     JOIN steps t ON t.id = x.step_id
     LEFT JOIN recipient_steps o ON o.recipient_id = x.recipient_id AND o.step_id = x.step_id
+    LEFT JOIN pending_actions a ON a.id = r.pending_id AND a.step_id = x.step_id
     WHERE x.id = ANY($1::uuid[]) AND x.state = 'CLAIMED'
     ORDER BY x.id
 """
@@ -240,6 +248,7 @@ def _to_claim(row: asyncpg.Record) -> Claim:
         address_bounced=row["email_bounced_at"] is not None,
         thread=orjson.loads(row["thread"]),
         settings=row["settings"],
+        released=row["released"],
     )
 
 

@@ -21,7 +21,7 @@ from domain.rules import recipient as rules
 from domain.rules.actor import ENGINE
 from domain.rules.event_types import EventType
 from domain.rules.lifecycle import EndReason
-from domain.rules.plan import SequenceStatus, StepKind
+from domain.rules.plan import EMAIL_KINDS, SequenceStatus
 from domain.writing import Change, read, write
 
 BATCH: Final = 2_000
@@ -48,7 +48,7 @@ async def activate(workspace_id: UUID, sequence_id: UUID) -> Moved:
         plan = await load_plan(t, sequence_id)
         if plan.first() is None:
             raise SequenceActionNotAvailable("The sequence has no steps. Add a step first.", row["status"])
-        sends = any(step.kind is StepKind.AUTOMATED_EMAIL and not step.removed for step in plan.steps)
+        sends = any(step.kind in EMAIL_KINDS and not step.removed for step in plan.steps)
         if sends and not await t.fetchval(
             "SELECT EXISTS (SELECT FROM sequence_mailboxes WHERE workspace_id = $1 AND sequence_id = $2)",
             t.workspace_id,

@@ -90,7 +90,7 @@ def _resolution(
     else:
         if before.held or plan.paused:
             raise ActionNotAvailable("It is paused. Resume it first, then send again.", *rules.present(before, plan))
-        after, kind, done = rules.try_again(before, plan, now), EventType.STEP_RETRIED, None
+        after, kind, done = rules.send_again(before, plan, now), EventType.STEP_RETRIED, None
     return Change(
         before=before,
         after=after,

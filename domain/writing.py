@@ -62,7 +62,7 @@ class Change:
     done_at: datetime | None = None  # None: now
     opens: NewError | None = None
     puts: NewPending | None = None
-    pending_outcome: str | None = None  # what becomes of the open pending action, when not plain from the end
+    completes: bool = False  # a person completed the pending task
     note: str | None = None  # written by whoever completed the task
 
 
@@ -178,6 +178,8 @@ async def write(t: Tx, changes: Sequence[Change]) -> set[UUID]:
     await _close_errors(t, [change for change in kept if _error_closes(change)])
     await _put_pending(t, [change for change in kept if change.puts])
     await _close_pending(t, [change for change in kept if _pending_closes(change)])
+    await _touch_pending(t, [change for change in kept if _pending_stays(change)])
+    await _note_sent_after_skip(t, [change for change in kept if _was_left_before(change)])
     return written
 
 
@@ -329,20 +331,60 @@ def _pending_closes(change: Change) -> bool:
 
 
 def _pending_outcome(change: Change) -> str:
-    if change.pending_outcome:
-        return change.pending_outcome
+    if change.completes:
+        return "COMPLETED"
+    if change.done is not None:
+        return "SENT" if change.done == "CARRIED_OUT" else "SKIPPED"
     if change.after.deleted_at is not None:
         return "DELETED"
     reason = change.after.end_reason
     return _OUTCOME_OF_END.get(reason, "SKIPPED") if reason else "SKIPPED"
 
 
-async def _close_pending(t: Tx, changes: Sequence[Change]) -> None:
+def _pending_stays(change: Change) -> bool:
+    return change.before.pending_id is not None and change.after.pending_id == change.before.pending_id
+
+
+async def _touch_pending(t: Tx, changes: Sequence[Change]) -> None:
+    """What may be done about it, its chosen time, its words: a change of the recipient shows in it, too."""
+    if changes:
+        await t.execute(
+            "UPDATE pending_actions SET version = version + 1 WHERE workspace_id = $1 AND id = ANY($2::uuid[])",
+            t.workspace_id,
+            [change.before.pending_id for change in changes],
+        )
+
+
+def _was_left_before(change: Change) -> bool:
+    return change.done == "CARRIED_OUT" and change.before.current_step_id != change.step_id
+
+
+async def _note_sent_after_skip(t: Tx, changes: Sequence[Change]) -> None:
+    """A person skipped an email while it was being handed over, and it was sent: so says its pending action."""
     if changes:
         await t.execute(
             """
-            UPDATE pending_actions p SET closed_at = $2, closed_by_kind = u.kind, closed_by_id = u.actor_id,
-                outcome = u.outcome, note = u.note, version = p.version + 1
+            UPDATE pending_actions p SET outcome = 'SENT', version = p.version + 1,
+                closed_by_kind = p.released_by_kind, closed_by_id = p.released_by_id
+            FROM unnest($2::uuid[], $3::uuid[]) AS u (recipient_id, step_id)
+            WHERE p.workspace_id = $1 AND p.recipient_id = u.recipient_id AND p.step_id = u.step_id
+                AND p.outcome = 'SKIPPED' AND p.released_by_kind IS NOT NULL
+            """,
+            t.workspace_id,
+            [change.before.id for change in changes],
+            [change.step_id for change in changes],
+        )
+
+
+async def _close_pending(t: Tx, changes: Sequence[Change]) -> None:
+    """Close them by whoever made the change; what was sent, by the person who released it."""
+    if changes:
+        await t.execute(
+            """
+            UPDATE pending_actions p SET closed_at = $2, outcome = u.outcome, note = u.note, version = p.version + 1,
+                closed_by_kind = CASE WHEN u.outcome = 'SENT' THEN coalesce(p.released_by_kind, u.kind) ELSE u.kind END,
+                closed_by_id = CASE WHEN u.outcome = 'SENT' AND p.released_by_kind IS NOT NULL THEN p.released_by_id
+                    ELSE u.actor_id END
             FROM unnest($3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[])
                 AS u (id, kind, actor_id, outcome, note)
             WHERE p.workspace_id = $1 AND p.id = u.id AND p.closed_at IS NULL

@@ -28,6 +28,16 @@ def email(
     return NewStep(kind=StepKind.AUTOMATED_EMAIL, wait=wait, subject=subject, body=body, send_as_reply=send_as_reply)
 
 
+def manual_email(
+    subject: str | None = "A word, {{ first_name }}",
+    body: str = "<p>Dear {{ first_name }},</p><p>may I call you?</p>",
+    *,
+    wait: Wait = NOW,
+    send_as_reply: bool = False,
+) -> NewStep:
+    return NewStep(kind=StepKind.MANUAL_EMAIL, wait=wait, subject=subject, body=body, send_as_reply=send_as_reply)
+
+
 def task(title: str = "Call", *, wait: Wait = NOW) -> NewStep:
     return NewStep(kind=StepKind.TASK, wait=wait, task_kind="CALL", task_title=title)
 

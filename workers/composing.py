@@ -7,8 +7,17 @@ from dataclasses import dataclass
 
 from domain.delivery import NotSendable
 from domain.opting_out import OptOutLinks
-from domain.rules.content import ContentProblem, contact_variables, render_body, render_subject
-from domain.rules.mime import HeaderForbidden, OutgoingEmail, compose, reply_subject
+from domain.rules.content import (
+    ContentProblem,
+    RenderedBody,
+    Variables,
+    contact_variables,
+    finished_body,
+    finished_subject,
+    render_body,
+    render_thread_subject,
+)
+from domain.rules.mime import HeaderForbidden, OutgoingEmail, compose
 from domain.sending import Claim, Mark
 
 _REFERENCES_AT_MOST = 20
@@ -44,11 +53,8 @@ def composed(claim: Claim, links: OptOutLinks | None = None) -> Letter | NotSend
         unsubscribe_url=url,
     )
     parents = [sent["id"] for sent in claim.thread if sent["id"]]
-    if claim.send_as_reply and not parents and not (claim.subject or "").strip():
-        return NotSendable("THREAD_PARENT_MISSING")
     try:
-        subject = _subject(claim, variables)
-        body = render_body(claim.body or "", variables)
+        subject, body = _words(claim, variables)
         mime = compose(
             OutgoingEmail(
                 message_id=claim.rfc_message_id,
@@ -88,9 +94,12 @@ def _opt_out_headers(url: str | None) -> tuple[tuple[str, str], ...]:
     return ("List-Unsubscribe", f"<{url}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 
 
-def _subject(claim: Claim, variables: dict[str, str | dict[str, str]]) -> str:
-    """Return the step's own subject; in a thread without one, that of the thread with "Re:"."""
-    if claim.thread and not (claim.subject or "").strip():
-        return reply_subject(claim.thread[0]["subject"] or "")
-    subject = render_subject(claim.subject or "", variables)
-    return reply_subject(subject) if claim.thread else subject
+def _words(claim: Claim, variables: Variables) -> tuple[str, RenderedBody]:
+    """Return subject and body: filled in, or as a person has read and released them."""
+    if claim.released:
+        return finished_subject(claim.subject or ""), finished_body(claim.body or "")
+    thread_subject = claim.thread[0]["subject"] or "" if claim.thread else None
+    subject = render_thread_subject(
+        claim.subject, variables, is_reply=claim.send_as_reply, thread_subject=thread_subject
+    )
+    return subject, render_body(claim.body or "", variables)

@@ -58,7 +58,7 @@ _MEANING: Final[Mapping[str, str]] = {
     "STEP_BEING_SENT": "The message of this step is being handed over right now.",
     "RETRY_NOT_AVAILABLE": "There is no open error that could be retried or resolved so.",
     "SEQUENCE_ACTION_NOT_AVAILABLE": "The sequence's status, or what it lacks, does not allow this.",
-    "PENDING_ACTION_NOT_AVAILABLE": "The pending action is closed already.",
+    "PENDING_ACTION_NOT_AVAILABLE": "The pending action is closed already, or as it stands does not allow this.",
     "ALREADY_ENROLLED": "The person is in the sequence already.",
     "REENROLMENT_NOT_ALLOWED": "The person was in the sequence before, and its settings do not allow it (yet) again.",
     "SUPPRESSED": "The person must not be written to.",
@@ -105,9 +105,9 @@ class ActionNotAvailableError(MutationError):
     available_actions: list[Action] = strawberry.field(description="What is available now.")
 
 
-@strawberry.type(description="The pending action is closed already.")
+@strawberry.type(description="The pending action is closed already, or as it stands does not allow this.")
 class PendingActionNotAvailableError(MutationError):
-    outcome: PendingOutcome | None = strawberry.field(description="How it was closed.")
+    outcome: PendingOutcome | None = strawberry.field(description="How it was closed; null while it is open.")
     available_actions: list[PendingActionAction] = strawberry.field(
         description="What is available now. A document that selects it beside the `availableActions` of "
         "ActionNotAvailableError gives one of the two an alias: their types differ."
@@ -115,7 +115,7 @@ class PendingActionNotAvailableError(MutationError):
     actor_kind: strawberry.Private[str | None]
     actor_key: strawberry.Private[UUID | None]
 
-    @resolved("Who or what closed it.")
+    @resolved("Who or what closed it, or released it to be sent.")
     async def closed_by(self, info: Info) -> Actor | None:
         actor: Actor | None = await info.context.loaders.actor_of(self) if self.actor_kind else None
         return actor
@@ -163,9 +163,9 @@ def told(refusal: Refusal) -> MutationError:
         return PendingActionNotAvailableError(
             **shared,
             outcome=outcome,
-            available_actions=[],
-            actor_kind=refusal.closed_by_kind,
-            actor_key=refusal.closed_by_id,
+            available_actions=list(refusal.available),
+            actor_kind=refusal.by_kind,
+            actor_key=refusal.by_id,
         )
     if isinstance(refusal, SequenceActionNotAvailable):
         status = SequenceStatus(refusal.status)

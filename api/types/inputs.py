@@ -116,4 +116,10 @@ class PendingActionFilter:
     recipient_id: strawberry.ID | None = strawberry.field(default=None, description="Of this recipient.")
     sequence_id: strawberry.ID | None = strawberry.field(default=None, description="In this sequence.")
     kinds: list[StepKind] | None = strawberry.field(default=None, description="Of one of these kinds.")
+    due_since: DateTimeFilter | None = strawberry.field(
+        default=None, description="By the time since which it waits: by its age."
+    )
+    scheduled: bool | None = strawberry.field(
+        default=None, description="Whether a person has released it: it goes out now or at the time they chose."
+    )
     open: bool | None = strawberry.field(default=None, description="Whether it still waits; true when left out.")

@@ -131,14 +131,14 @@ def _conditions(f: RecipientFilter, p: Parameters) -> list[str]:
     if f.needs_attention is not None:
         needs = in_status({Status.PENDING_ACTION, Status.ERROR}, p)
         found.append(needs if f.needs_attention else f"NOT {needs}")
-    for column, compared in (
+    for column, asked in (
         ("r.enrolled_at", f.enrolled_at),
         ("r.updated_at", f.updated_at),
         ("r.due_at", f.due_at),
         ("r.replied_at", f.replied_at),
     ):
-        if compared is not None:
-            found += _compared(column, compared, p)
+        if asked is not None:
+            found += compared(column, asked, p)
     if f.search is not None and f.search.strip():
         found.append(
             "EXISTS (SELECT FROM contacts c WHERE c.workspace_id = $1 AND c.id = r.contact_id "
@@ -203,7 +203,8 @@ def allows(action: Action, p: Parameters) -> str:
     return any_of(parts)
 
 
-def _compared(column: str, c: Compared, p: Parameters) -> list[str]:
+def compared(column: str, c: Compared, p: Parameters) -> list[str]:
+    """Return the conditions that a column meets these comparisons."""
     found = []
     for sign, value in (("=", c.eq), (">", c.gt), (">=", c.gte), ("<", c.lt), ("<=", c.lte)):
         if value is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from domain.reading.filters import Compared, compared
 from domain.reading.history_rows import PendingActionRow
 from domain.reading.lists import Listing
 from domain.reading.pages import FIRST_PAGE, Order, Page, Parameters, Slice
@@ -26,6 +27,7 @@ PENDING_ACTIONS: Final = Listing(
     source="""
         FROM pending_actions p JOIN recipients r ON r.workspace_id = p.workspace_id AND r.id = p.recipient_id
         JOIN sequences s ON s.workspace_id = p.workspace_id AND s.id = p.sequence_id
+        CROSS JOIN (SELECT now() + make_interval(secs => clock_offset_seconds) AS now FROM workspaces WHERE id = $1) w
     """,
     living=("p.workspace_id = $1",),
     make=_to_pending,
@@ -39,6 +41,8 @@ class PendingActionFilter:
     recipient_id: UUID | None = None
     sequence_id: UUID | None = None
     kinds: Collection[StepKind] | None = None
+    due_since: Compared | None = None
+    scheduled: bool | None = None
     open: bool = True
 
     def conditions(self, p: Parameters) -> list[str]:
@@ -49,6 +53,10 @@ class PendingActionFilter:
             found.append(f"p.sequence_id = {p.add(self.sequence_id, 'uuid')}")
         if self.kinds is not None:
             found.append(f"p.kind = ANY({p.add([str(kind) for kind in self.kinds], 'text[]')})")
+        if self.due_since is not None:
+            found += compared("p.due_since", self.due_since, p)
+        if self.scheduled is not None:
+            found.append(f"(r.pending_id = p.id AND r.scheduled_for IS NOT NULL) = {p.add(self.scheduled, 'bool')}")
         return found
 
 

@@ -33,7 +33,7 @@ _BLACKOUT: Final = (
 )
 _AWAY: Final = (
     "EXISTS (SELECT FROM contacts c "
-    "WHERE c.workspace_id = $1 AND c.id = r.contact_id AND c.out_of_office_until > w.now)"
+    "WHERE c.workspace_id = $1 AND c.id = r.contact_id AND c.out_of_office_until > w.now AND r.scheduled_for IS NULL)"
 )
 _MAILBOX: Final = "EXISTS (SELECT FROM mailboxes m WHERE m.workspace_id = $1 AND m.id = r.mailbox_id AND "
 

@@ -2,6 +2,8 @@
 
 A value that is missing is an error before anything is sent, never an empty gap in the text.
 
+What a person has read and released is not filled in again: `finished_subject` and `finished_body` take it as it is.
+
 Source: product.md 3 (templates) and 4 (VARIABLE_MISSING, TEMPLATE_INVALID, CONTENT_EMPTY, MESSAGE_TOO_LARGE).
 """
 
@@ -24,6 +26,7 @@ from domain.rules.liquid_sandbox import (
     check_source,
     unknown_filter,
 )
+from domain.rules.mime import reply_subject
 from domain.rules.step_errors import StepErrorCode
 
 SUBJECT_LIMIT: Final = 500
@@ -47,7 +50,7 @@ class ContentProblem(ValueError):
     """A text cannot be made for one person. `code` is its step error, `detail` what goes into that error's sentence."""
 
     code: ClassVar[StepErrorCode]
-    detail: str
+    detail: str | None
 
 
 class TemplateInvalid(ContentProblem):
@@ -95,6 +98,16 @@ class ContentTooLarge(ContentProblem):
         self.part = part
         self.limit = limit
         self.detail = str(self)
+
+
+class ThreadParentMissing(ContentProblem):
+    """The step answers in a thread that does not exist, and has no subject of its own to begin one."""
+
+    code = StepErrorCode.THREAD_PARENT_MISSING
+    detail = None
+
+    def __init__(self) -> None:
+        super().__init__("There is no earlier email to answer to. Give the step a subject of its own.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +180,37 @@ def render_subject(source: str, variables: Variables) -> str:
     Raises:
         TemplateInvalid, VariableMissing, ContentEmpty, ContentTooLarge: it cannot be filled in.
     """
-    subject = _SPACES.sub(" ", _rendered(_as_text, source, variables, "subject")).strip()
+    return finished_subject(_rendered(_as_text, source, variables, "subject"))
+
+
+def render_thread_subject(
+    source: str | None, variables: Variables, *, is_reply: bool, thread_subject: str | None
+) -> str:
+    """The subject of an email that may answer in a thread: its own, or the thread's, with "Re:" in a thread.
+
+    `thread_subject` is what the thread began with; None: nothing was sent before.
+
+    Raises:
+        ThreadParentMissing: it is to answer in a thread, there is none, and it has no subject of its own.
+        TemplateInvalid, VariableMissing, ContentEmpty, ContentTooLarge: it cannot be filled in.
+    """
+    if not is_reply:
+        return render_subject(source or "", variables)
+    if (source or "").strip():
+        subject = render_subject(source or "", variables)
+        return subject if thread_subject is None else reply_subject(subject)
+    if thread_subject is None:
+        raise ThreadParentMissing
+    return reply_subject(thread_subject)
+
+
+def finished_subject(text: str) -> str:
+    """A subject as a person or a template has written it out: one line of at most 500 characters.
+
+    Raises:
+        ContentEmpty, ContentTooLarge
+    """
+    subject = _SPACES.sub(" ", text).strip()
     if not subject:
         raise ContentEmpty("subject")
     if len(subject) > SUBJECT_LIMIT:
@@ -185,14 +228,39 @@ def render_body(source: str, variables: Variables) -> RenderedBody:
         is_html = _is_html(source)
     except SourceRefused as problem:
         raise _refusal(problem, source, "body") from None
+    return _body(_rendered(_as_html if is_html else _as_text, source, variables, "body"), is_html=is_html)
+
+
+def finished_body(text: str) -> RenderedBody:
+    """A body as a person has written it out: sanitised where it has HTML tags, paragraphs where it has none.
+
+    Raises:
+        ContentEmpty, ContentTooLarge
+    """
+    if len(text.encode()) > OUTPUT_LIMIT_BYTES:
+        raise ContentTooLarge("body", f"{OUTPUT_LIMIT_BYTES:,} bytes")
+    return _body(text, is_html=_HTML.search(text) is not None)
+
+
+def check_finished(text: str) -> None:
+    """Returns when a text can go out as it is: nothing in it waits to be filled in.
+
+    Raises:
+        TemplateInvalid: it has a placeholder, which would reach the person unfilled.
+    """
+    found = _LIQUID.search(text)
+    if found:
+        raise TemplateInvalid(None, f"“{found[0][:50]}” would go out as it stands here; write the value itself.")
+
+
+def _body(written: str, *, is_html: bool) -> RenderedBody:
     if is_html:
-        written = _rendered(_as_html, source, variables, "body")
         if written.count("<") > HTML_TAGS_LIMIT:
             raise ContentTooLarge("body", f"{HTML_TAGS_LIMIT:,} HTML tags")
         html = sanitised(written).strip()
         body = RenderedBody(html, text_of(html))
     else:
-        text = _rendered(_as_text, source, variables, "body").replace("\r\n", "\n").replace("\r", "\n").strip()
+        text = written.replace("\r\n", "\n").replace("\r", "\n").strip()
         body = RenderedBody(_paragraphs(text), text)
     if not body.text.strip() and "<img" not in body.html:
         raise ContentEmpty("body")

@@ -12,6 +12,8 @@ class EventType(StrEnum):
     STEP_FAILED = "recipient.step_failed"
     STEP_RETRIED = "recipient.step_retried"
     ACTION_PENDING = "recipient.action_pending"
+    ACTION_SCHEDULED = "recipient.action_scheduled"
+    ACTION_UNSCHEDULED = "recipient.action_unscheduled"
     CONTENT_EDITED = "recipient.content_edited"
     HOLD_CHANGED = "recipient.hold_changed"
     MESSAGE_RECORDED = "recipient.message_recorded"
@@ -26,6 +28,8 @@ MEANING: Mapping[EventType, str] = {
     EventType.STEP_FAILED: "A step could not be carried out; `stepError` says why.",
     EventType.STEP_RETRIED: "An error was closed and its step is tried again, or its delivery was confirmed.",
     EventType.ACTION_PENDING: "A manual email or a task has come due and waits for a person.",
+    EventType.ACTION_SCHEDULED: "A person released a pending email: it is sent now, or at the time they chose.",
+    EventType.ACTION_UNSCHEDULED: "A person took that back: the email waits for a person again.",
     EventType.CONTENT_EDITED: "The text of a step was changed or reset for this recipient.",
     EventType.HOLD_CHANGED: "A pause flag was set or lifted without a change of the status.",
     EventType.MESSAGE_RECORDED: "A fact about a message was recorded; the status stays.",

@@ -4,7 +4,6 @@ Nothing here says where an arrow goes. The arrows are what the transitions do.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -85,7 +84,7 @@ def _specimens() -> Iterator[Recipient]:
         )
         waiting = rules.settle(start, _PLAN, _NOW)
         pending = rules.put_before_person(waiting, _PLAN, _SOMETHING, _NOW)
-        chosen = rules.settle(replace(pending, scheduled_for=_NOW), _PLAN, _NOW)
+        chosen = rules.release(pending, _PLAN, _NOW, _NOW)
         failed = rules.fail(waiting, _PLAN, _SOMETHING, _NOW)
         for specimen in (waiting, pending, chosen, failed):
             yield specimen
@@ -132,10 +131,10 @@ def _by_turn(specimen: Recipient) -> Iterator[tuple[str, Move]]:
         if specimen.pending_id is None:
             yield "manual step due", lambda r: rules.put_before_person(r, _PLAN, _SOMETHING, _NOW)
         else:
-            yield "schedule cancelled", lambda r: rules.settle(replace(r, scheduled_for=None), _PLAN, _NOW)
+            yield "schedule cancelled", lambda r: rules.take_back(r, _PLAN, _NOW)
     if specimen.status is Status.PENDING_ACTION:
         yield "done by a person", _leave
-        yield "scheduled", lambda r: rules.settle(replace(r, scheduled_for=_NOW), _PLAN, _NOW)
+        yield "sent or scheduled", lambda r: rules.release(r, _PLAN, _NOW, _NOW)
     if specimen.status is Status.ERROR:
         yield "retried", lambda r: rules.try_again(r, _PLAN, _NOW)
 

@@ -19,6 +19,7 @@ class StepKind(StrEnum):
 
 # A person carries out the others: they come due when their wait ends, window or not.
 AUTOMATED_KINDS = frozenset({StepKind.AUTOMATED_EMAIL, StepKind.SMS})
+EMAIL_KINDS = frozenset({StepKind.AUTOMATED_EMAIL, StepKind.MANUAL_EMAIL})
 
 
 class SequenceStatus(StrEnum):

@@ -50,7 +50,8 @@ class Recipient:
     sequence_paused_at: datetime | None = None  # held by the pause of the sequence
     error_id: UUID | None = None  # the open step error
     pending_id: UUID | None = None  # the open pending action
-    scheduled_for: datetime | None = None  # the time chosen for a pending email; it is then not pending
+    # The time a person chose for a pending email, which may be now: it is then not pending, it goes out by itself.
+    scheduled_for: datetime | None = None
     begun: bool = False
     current_step_id: UUID | None = None
     # Rises when a step is tried again as a new message, and never falls: whatever step the recipient goes back to,
@@ -106,7 +107,9 @@ def settle(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     step = plan.step(timed.current_step_id)
     if step is None or timed.due_at is None:
         return replace(timed, due_at=None, due_kind=None)
-    return replace(timed, due_kind=step.kind)
+    # An email that a person has released goes out by itself: it waits in the queue of its mailbox.
+    released = timed.pending_id is not None and timed.scheduled_for is not None
+    return replace(timed, due_kind=StepKind.AUTOMATED_EMAIL if released else step.kind)
 
 
 def _timed(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
@@ -116,11 +119,19 @@ def _timed(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     if recipient.held_since is not None:
         return _stop_clock(recipient, recipient.held_since)
     if recipient.error_id is not None or recipient.pending_id is not None:
-        due_at = recipient.scheduled_for if recipient.error_id is None else None
-        return replace(recipient, wait_ends_at=None, wait_left=None, due_at=due_at, retry_at=None)
+        return _stand(recipient)
     if not plan.running:
         return replace(recipient, anchor_at=None, wait_ends_at=None, wait_left=None, due_at=None)
     return _run_clock(recipient, plan, now)
+
+
+def _stand(recipient: Recipient) -> Recipient:
+    """No wait runs. What a person released goes out at the time they chose, or when the other side takes it."""
+    standing = replace(recipient, wait_ends_at=None, wait_left=None, due_at=None)
+    if recipient.error_id is not None or recipient.scheduled_for is None:
+        return replace(standing, retry_at=None)
+    chosen_at = recipient.scheduled_for
+    return replace(standing, due_at=max(chosen_at, recipient.retry_at or chosen_at))
 
 
 def _stop_clock(recipient: Recipient, held_since: datetime) -> Recipient:
@@ -207,10 +218,13 @@ def follow_pauses(
 
 
 def _lifted(recipient: Recipient, now: datetime) -> Recipient:
-    """A time chosen for a pending email that passed during the hold is void: never a late send."""
+    """A time chosen for a pending email that has passed when the hold is lifted is void: never a late send.
+
+    One whose email failed stays: the error was there before, and its retry sends what a person had released.
+    """
     if recipient.held or recipient.scheduled_for is None or recipient.scheduled_for > now:
         return recipient
-    return replace(recipient, scheduled_for=None)
+    return recipient if recipient.error_id is not None else replace(recipient, scheduled_for=None, retry_at=None)
 
 
 def end(recipient: Recipient, plan: Plan, reason: EndReason, now: datetime) -> Recipient:
@@ -258,12 +272,14 @@ def carry_out(recipient: Recipient, plan: Plan, step_id: UUID | None, at: dateti
 
 def fail(recipient: Recipient, plan: Plan, error_id: UUID, now: datetime, *, step_id: UUID | None = None) -> Recipient:
     """Open an error at the current step, or go back to the step that failed: a delivery report speaks of a message
-    whose step was left already, or whose recipient had completed."""
+    whose step was left already, or whose recipient had completed. What was put before a person at this step, and
+    perhaps released by them, stays for the retry."""
+    here = step_id is None or step_id == recipient.current_step_id
     failed = replace(
         recipient,
         error_id=error_id,
-        pending_id=None,
-        scheduled_for=None,
+        pending_id=recipient.pending_id if here else None,
+        scheduled_for=recipient.scheduled_for if here else None,
         end_reason=None,
         ended_at=None,
         current_step_id=step_id or recipient.current_step_id,
@@ -290,6 +306,12 @@ def try_again(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     return settle(again, plan, now)
 
 
+def send_again(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
+    """Try again by a person's word: that releases an email which waits for a person, too."""
+    ordered_at = (recipient.scheduled_for or now) if recipient.pending_id is not None else None
+    return try_again(replace(recipient, scheduled_for=ordered_at), plan, now)
+
+
 def try_later(recipient: Recipient, plan: Plan, retry_at: datetime, now: datetime) -> Recipient:
     """The other side said "not now": the step comes due again at `retry_at`, or at the window's next opening after it.
     While it is held, after the resume and not before `retry_at`."""
@@ -312,6 +334,16 @@ def wait_for_window(recipient: Recipient, plan: Plan, now: datetime) -> Recipien
 
 def put_before_person(recipient: Recipient, plan: Plan, pending_id: UUID, now: datetime) -> Recipient:
     return settle(replace(recipient, pending_id=pending_id, begun=True), plan, now)
+
+
+def release(recipient: Recipient, plan: Plan, at: datetime, now: datetime) -> Recipient:
+    """Let a pending email go out at `at`, or now. Windows do not count for it: a person chose the time."""
+    return settle(replace(recipient, scheduled_for=at, retry_at=None), plan, now)
+
+
+def take_back(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
+    """Put a released email before a person again."""
+    return settle(replace(recipient, scheduled_for=None, retry_at=None), plan, now)
 
 
 def delete(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:

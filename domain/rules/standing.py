@@ -134,6 +134,16 @@ class Situation:
     out_of_office_until: datetime | None = None
     error_message: str | None = None
 
+    @property
+    def goes_out_by_itself(self) -> bool:
+        """Whether the step waits for its mailbox and not for a person: an automated one, or a released email."""
+        return self.step_kind in AUTOMATED_KINDS or self.scheduled_for is not None
+
+    @property
+    def away_until(self) -> datetime | None:
+        """Until when the person's absence holds the step; a time that a person chose is not held by it."""
+        return self.out_of_office_until if self.scheduled_for is None else None
+
 
 def waiting_reason(s: Situation) -> WaitingReason | None:
     """Return what holds the recipient back at this moment: the first of these that holds. None: nothing does (it is
@@ -152,7 +162,7 @@ def waiting_reason(s: Situation) -> WaitingReason | None:
         return WaitingReason.RETRY_BACKOFF
     if s.due_at is None or s.due_at > s.now:
         return _closed(s)
-    return _turn(s) if s.step_kind in AUTOMATED_KINDS else None
+    return _turn(s) if s.goes_out_by_itself else None
 
 
 def _closed(s: Situation) -> WaitingReason:
@@ -161,7 +171,7 @@ def _closed(s: Situation) -> WaitingReason:
 
 
 def _turn(s: Situation) -> WaitingReason | None:
-    if s.out_of_office_until is not None and s.out_of_office_until > s.now:
+    if s.away_until is not None and s.away_until > s.now:
         return WaitingReason.OUT_OF_OFFICE
     if s.mailbox_state == "HELD":
         return WaitingReason.GUARDRAIL
@@ -177,8 +187,8 @@ def next_attempt_at(s: Situation) -> datetime | None:
         return None
     if s.sequence_status is not SequenceStatus.ACTIVE:
         return None
-    if s.step_kind not in AUTOMATED_KINDS:
+    if not s.goes_out_by_itself:
         return s.due_at
     if s.mailbox_state not in (None, "CONNECTED"):
         return None
-    return max(at for at in (s.due_at, s.mailbox_turn_at, s.out_of_office_until) if at is not None)
+    return max(at for at in (s.due_at, s.mailbox_turn_at, s.away_until) if at is not None)

@@ -56,7 +56,7 @@ def status_message(s: Situation) -> str:
 
 
 def _due(s: Situation, step: str) -> str:
-    if s.step_kind in (StepKind.TASK, StepKind.MANUAL_EMAIL):
+    if s.step_kind in (StepKind.TASK, StepKind.MANUAL_EMAIL) and not s.goes_out_by_itself:
         return f"{step} is due and is being put before a person."
     if s.mailbox_state is None:
         return f"{step} is due, and there is no mailbox to send from."

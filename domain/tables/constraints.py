@@ -155,6 +155,7 @@ NOTED = {
     ("recipients", "pending_id"): "likewise of the pending action",
     ("recipients", "enrolled_by_id"): _ACTOR,
     ("pending_actions", "closed_by_id"): _ACTOR,
+    ("pending_actions", "released_by_id"): _ACTOR,
     ("events", "actor_id"): _ACTOR,
     ("events", "sequence_id"): _HISTORY,
     ("events", "step_id"): _HISTORY,

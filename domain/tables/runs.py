@@ -33,7 +33,8 @@ class Recipient(Model):
     wait_ends_at = fields.DatetimeField(null=True)
     wait_left_seconds = fields.FloatField(null=True)
     due_at = fields.DatetimeField(null=True)
-    due_kind = fields.CharField(max_length=20, null=True)  # the kind of the step that is due: which queue it waits in
+    # Which queue it waits in: that of its step's kind, or for an email that a person released that of the automated.
+    due_kind = fields.CharField(max_length=20, null=True)
     retry_at = fields.DatetimeField(null=True)
     contacted_at = fields.DatetimeField(null=True)
     replied_at = fields.DatetimeField(null=True)
@@ -122,6 +123,8 @@ class PendingAction(Model):
     task_notes = fields.TextField(null=True)
     note = fields.TextField(null=True)  # written by whoever completed it
     due_since = fields.DatetimeField()
+    released_by_kind = fields.CharField(max_length=10, null=True)  # who ordered it to be sent, now or at a chosen time
+    released_by_id = fields.UUIDField(null=True)
     closed_at = fields.DatetimeField(null=True)
     closed_by_kind = fields.CharField(max_length=10, null=True)
     closed_by_id = fields.UUIDField(null=True)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import authoring, delivery, enrolment, keys, pending, sending, sequences, unconfirmed
+from domain import authoring, delivery, enrolment, inbox, keys, pending, sending, sequences, unconfirmed
 from domain.contacts import ContactFields
 from domain.database import Tx, fetch, tx
 from domain.plans import SequenceSettings
@@ -80,7 +80,7 @@ async def test_a_row_that_never_stands_still_ends_in_a_refusal(workspace_id: UUI
     with pytest.raises(RetryNotAvailable):
         await unconfirmed.resolve(workspace_id, actor, error["id"], was_sent=True)
     with pytest.raises(PendingActionNotAvailable):
-        await pending.skip(workspace_id, actor, waiting["id"])
+        await inbox.skip(workspace_id, actor, waiting["id"])
 
 
 async def _enroll_for_a_task(workspace_id: UUID, actor: Actor) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import enrolment, mailboxes, pending, recipients, sending, sequences, signals, unconfirmed
+from domain import enrolment, inbox, mailboxes, pending, recipients, sending, sequences, signals, unconfirmed
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.delivery import Result, record
@@ -114,10 +114,10 @@ async def test_a_task_completed_by_many_at_once_is_completed_by_one_and_the_othe
     pending_id = (await row_of(recipient_id))["pending_id"]
 
     def complete() -> Awaitable[object]:
-        return pending.complete_task(workspace_id, actor, pending_id, "Spoke with her.")
+        return inbox.complete_task(workspace_id, actor, pending_id, "Spoke with her.")
 
     def skip() -> Awaitable[object]:
-        return pending.skip(workspace_id, actor, pending_id)
+        return inbox.skip(workspace_id, actor, pending_id)
 
     answers = await all_at_once(*[complete, skip] * (AT_ONCE // 2))
     assert answers == {"done": 1, "PendingActionNotAvailable": AT_ONCE - 1}
@@ -125,7 +125,7 @@ async def test_a_task_completed_by_many_at_once_is_completed_by_one_and_the_othe
     with pytest.raises(PendingActionNotAvailable) as refusal:
         await complete()
     assert refusal.value.outcome in ("COMPLETED", "SKIPPED")
-    assert (refusal.value.closed_by_kind, refusal.value.closed_by_id) == (actor.kind, actor.id)
+    assert (refusal.value.by_kind, refusal.value.by_id) == (actor.kind, actor.id)
 
 
 async def test_the_same_contact_enrolled_many_times_at_once_becomes_one_recipient(

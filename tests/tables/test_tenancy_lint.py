@@ -22,7 +22,7 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         "looks for what is due anywhere; each is then decided in its own workspace",
     ),
     ("domain.mailboxes", "FROM mailboxes m\n        CROSS JOIN LATERAL"): ({"m"}, "the same, mailbox by mailbox"),
-    ("domain.pending", "AND t.kind = 'TASK' AND s.status = 'ACTIVE'"): (
+    ("domain.pending", "AND t.kind IN ('MANUAL_EMAIL', 'TASK') AND s.status"): (
         {"r"},
         "puts what is due before people, anywhere",
     ),
