@@ -55,7 +55,12 @@ def create_app(settings: Settings, *, try_smtp: TrySmtp | None = None) -> Starle
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(
-                database(settings.database_url, pool_size=settings.database_pool_size, application="relance-api")
+                database(
+                    settings.database_url,
+                    pool_size=settings.database_pool_size,
+                    application="relance-api",
+                    pepper=process.vault.pepper,
+                )
             )
             await stack.enter_async_context(process.hub.running())
             checking = asyncio.create_task(

@@ -82,6 +82,9 @@ class Loaders:
     async def step_error_of(self, row: Any) -> Any:
         return await self._found("step_error", row.step_error_key, step_errors.by_ids)
 
+    async def contact_of(self, row: Any) -> Any:
+        return await self._found("contact", row.contact_key, contacts.by_ids)
+
     async def user_of(self, key: UUID | None) -> Any:
         return await self._found("user", key, users.by_ids)
 

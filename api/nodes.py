@@ -15,6 +15,7 @@ from domain.reading import (
     recipients,
     sequences,
     step_errors,
+    suppressions,
     users,
     webhooks,
 )
@@ -32,6 +33,7 @@ _VERBS: Final[Mapping[Prefix, Callable[..., Awaitable[dict[UUID, Any]]]]] = {
     Prefix.USER: users.by_ids,
     Prefix.WEBHOOK_ENDPOINT: webhooks.endpoints_by_ids,
     Prefix.WEBHOOK_DELIVERY: webhooks.deliveries_by_ids,
+    Prefix.SUPPRESSION: suppressions.by_ids,
 }
 
 

@@ -36,6 +36,7 @@ from api.types.pending_actions import PendingActionConnection
 from api.types.recipients import Recipient, RecipientConnection
 from api.types.sequences import SequenceConnection
 from api.types.step_errors import StepErrorConnection
+from api.types.suppressions import SuppressionConnection
 from api.types.users import UserConnection
 from api.types.webhooks import WebhookDeliveryConnection, WebhookDeliveryFilter, WebhookEndpointConnection
 from domain import feed
@@ -47,6 +48,7 @@ from domain.reading import (
     recipients,
     sequences,
     step_errors,
+    suppressions,
     users,
     webhooks,
 )
@@ -74,6 +76,11 @@ _PendingFilter = Annotated[
 _DeliveryFilter = Annotated[
     WebhookDeliveryFilter | None, strawberry.argument(description="Which ones; all when left out.")
 ]
+_SuppressionSearch = Annotated[
+    str | None,
+    strawberry.argument(description="A piece of the address, domain, number or name; at most 200 characters."),
+]
+_IncludeLifted = Annotated[bool | None, strawberry.argument(description="Those that were lifted, too.")]
 _EventsFirst = Annotated[int | None, strawberry.argument(description="How many: 0 to 200; 100 when left out.")]
 _EventsAfter = Annotated[
     str | None,
@@ -186,6 +193,27 @@ class Query:
             info.context.caller.workspace_id, slice=to_slice(first, after), counted=counted(info)
         )
         return connection(MailboxConnection, page)
+
+    @query(
+        "The suppression list, newest first: whom nobody in the workspace may write to.",
+        scope=Scope.READ,
+    )
+    async def suppressions(
+        self,
+        info: Info,
+        first: First = 50,
+        after: After = None,
+        search: _SuppressionSearch = None,
+        include_lifted: _IncludeLifted = False,
+    ) -> SuppressionConnection | None:
+        page = await suppressions.page(
+            info.context.caller.workspace_id,
+            search=search,
+            lifted=bool(include_lifted),
+            slice=to_slice(first, after),
+            counted=counted(info),
+        )
+        return connection(SuppressionConnection, page)
 
     @query("The people of the workspace, by name; those who were deactivated too.", scope=Scope.READ)
     async def users(self, info: Info, first: First = 50, after: After = None) -> UserConnection | None:

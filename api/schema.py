@@ -14,6 +14,7 @@ from api.mutations.people import PeopleMutations
 from api.mutations.recipients import RecipientMutations
 from api.mutations.refusals import ERROR_TYPES
 from api.mutations.sequences import SequenceMutations
+from api.mutations.suppressions import SuppressionMutations
 from api.mutations.webhooks import WebhookMutations
 from api.queries import Query
 from api.subscriptions import Subscription
@@ -35,6 +36,7 @@ class Mutation(
     InboxMutations,
     DeliveryMutations,
     WebhookMutations,
+    SuppressionMutations,
 ):
     pass
 

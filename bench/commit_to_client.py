@@ -20,6 +20,7 @@ import orjson
 from websockets.asyncio.client import connect
 
 from bench.surroundings import (
+    PEPPER,
     ROOT,
     cpu_seconds,
     embedded,
@@ -105,7 +106,7 @@ def _row(name: str, runs: list[Run], field: str) -> list[str]:
 async def _prepare(url: str) -> tuple[str, list[str]]:
     """Return a key, and the ids of people who wait a day for their first step."""
     await migrate(url)
-    async with database(url):
+    async with database(url, pepper=PEPPER):
         workspace_id = await keys.create_workspace("Bench")
         made = await keys.create(workspace_id, "bench")
         call = NewStep(kind=StepKind.TASK, wait=Wait(1, WaitUnit.DAYS), task_kind="CALL", task_title="Call")

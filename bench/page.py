@@ -11,6 +11,7 @@ import orjson
 
 from bench.commit_to_client import ready
 from bench.surroundings import (
+    PEPPER,
     cpu_seconds,
     embedded,
     environment,
@@ -97,7 +98,7 @@ def main() -> None:
 async def _prepare(url: str) -> tuple[str, str]:
     """Return a key and the id of a sequence of 5,000 people."""
     await migrate(url)
-    async with database(url):
+    async with database(url, pepper=PEPPER):
         workspace_id = await keys.create_workspace("Bench")
         made = await keys.create(workspace_id, "bench")
         call = NewStep(kind=StepKind.TASK, wait=Wait(1, WaitUnit.DAYS), task_kind="CALL", task_title="Call")

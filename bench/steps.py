@@ -18,6 +18,7 @@ import asyncpg
 import orjson
 
 from bench.surroundings import (
+    PEPPER,
     ROOT,
     SECRET_KEY,
     Sink,
@@ -106,7 +107,7 @@ async def _prepare(servers: Servers, sink: Sink) -> None:
     """Make the database that each round copies: everyone due, no mailbox's turn come."""
     url = await servers.create_database("bench_steps")
     await migrate(url)
-    async with database(url):
+    async with database(url, pepper=PEPPER):
         workspace_id = await keys.create_workspace("Bench")
         vault = Vault(read_key(SECRET_KEY))
         mailbox_ids = [

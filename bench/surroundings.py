@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from cli.embedded import Servers, start_servers
-from domain.secrets import new_key
+from domain.secrets import Vault, new_key, read_key
 
 ROOT = Path(__file__).parents[1]
 SECRET_KEY = new_key()
+PEPPER = Vault(read_key(SECRET_KEY)).pepper
 _PROC = Path("/proc")
 
 

@@ -84,9 +84,11 @@ async def opened(settings: Settings) -> AsyncIterator[None]:
     """
     from cli.console import CannotGoOn
     from domain.database import database, fetch
+    from domain.secrets import Vault
 
     await reach(settings.database_url)
-    async with database(settings.database_url, pool_size=3, application="relance-command"):
+    pepper = Vault(settings.secret_key, settings.previous_keys).pepper
+    async with database(settings.database_url, pool_size=3, application="relance-command", pepper=pepper):
         if not (await fetch("SELECT to_regclass('workspaces') IS NOT NULL AS there"))[0]["there"]:
             raise CannotGoOn("The database has no tables of Relance yet. Run `relance migrate` first.")
         yield

@@ -118,7 +118,7 @@ class _Up:
 
     async def _run_on(self, directory: Path, servers: Servers, api: Child, worker: Child) -> None:
         from cli.reaching import reach_redis, reaching_database
-        from domain.database import database, migrate
+        from domain.database import migrate
 
         _forget(directory)  # what a start that was killed left behind
         await worker.launch()
@@ -137,7 +137,7 @@ class _Up:
         self._progress("bringing the tables up to date")
         async with reaching_database(environment["DATABASE_URL"]):
             await migrate(environment["DATABASE_URL"])
-        async with _catcher(directory) as catcher, database(environment["DATABASE_URL"], pool_size=3):
+        async with _catcher(directory) as catcher, _database(environment):
             try:
                 await self._serve(directory, servers, environment, catcher, api, worker)
             finally:
@@ -280,6 +280,19 @@ async def _catcher(directory: Path) -> "AsyncIterator[RunningCatcher]":
         smtp_port=choose(directory, "smtp"), http_port=choose(directory, "mail"), directory=directory / "mails"
     ) as catcher:
         yield catcher
+
+
+@asynccontextmanager
+async def _database(environment: dict[str, str]) -> "AsyncIterator[None]":
+    """The database, opened so that the demo can write its people."""
+    from domain.database import database
+    from domain.secrets import Vault
+    from domain.settings import read_settings
+
+    settings = read_settings({**os.environ, **environment})
+    pepper = Vault(settings.secret_key, settings.previous_keys).pepper
+    async with database(settings.database_url, pool_size=3, pepper=pepper):
+        yield
 
 
 async def _worker_works() -> bool:

@@ -17,10 +17,18 @@ import orjson
 
 from domain.database import Tx, tx
 from domain.refusals import ContactAmbiguous, DuplicateInBatch, Invalid, NotFound, Refusal, api_name
-from domain.rules.addresses import EmailInvalid, TimeZoneUnknown, address_key, check_time_zone, normalise_email
+from domain.rules.addresses import (
+    EmailInvalid,
+    TimeZoneUnknown,
+    address_key,
+    check_time_zone,
+    normalise_email,
+    phone_key,
+)
 from domain.rules.ids import new_id
 
 _TEXT_FIELDS: Final = ("external_id", "email", "phone", "first_name", "last_name", "company", "time_zone")
+_KEYS: Final = ("email_key", "email_hash", "phone_key", "phone_hash")
 _ROUNDS: Final = 3  # matched again when someone else wrote the same contact at the same moment
 _LENGTHS: Final = {
     "external_id": 200,
@@ -159,7 +167,7 @@ async def _write_round(
     changed: list[dict[str, Any]] = []
     for index, fields in wanted.items():
         try:
-            row, is_new, is_changed = _match(fields, known)
+            row, is_new, is_changed = _match(t, fields, known)
             _refuse_twin(index, row, is_new, seen)
         except Refusal as refusal:
             answers[index] = refusal
@@ -189,7 +197,7 @@ async def _find(t: Tx, wanted: Sequence[ContactFields]) -> list[asyncpg.Record]:
     )
 
 
-def _match(fields: ContactFields, known: Sequence[asyncpg.Record]) -> tuple[dict[str, Any], bool, bool]:
+def _match(t: Tx, fields: ContactFields, known: Sequence[asyncpg.Record]) -> tuple[dict[str, Any], bool, bool]:
     """Return the row as it will be, whether it is new, and whether anything changes."""
     email = fields.values.get("email")
     external_id = fields.values.get("external_id")
@@ -217,13 +225,16 @@ def _match(fields: ContactFields, known: Sequence[asyncpg.Record]) -> tuple[dict
         _check_custom_size(custom, written)
     row["custom_fields"] = written.decode()
     row["email_key"] = address_key(row["email"]) if row["email"] else None
+    row["email_hash"] = t.hashed(row["email_key"])
+    row["phone_key"] = phone_key(row["phone"]) if row["phone"] else None
+    row["phone_hash"] = t.hashed(row["phone_key"])
     row["sort_name"] = _sortable(row["last_name"], row["first_name"], row["email"] or row["external_id"])
     if found is None:
         row |= {"id": new_id(), "email_bounced_at": None, "out_of_office_until": None}
         return row, True, True
     if row["email_key"] != found["email_key"]:
         row["email_bounced_at"] = None  # a new address starts clean
-    compared = (*_TEXT_FIELDS, "sort_name")
+    compared = (*_TEXT_FIELDS, *_KEYS, "sort_name")
     same = all(row[name] == found[name] for name in compared) and orjson.loads(row["custom_fields"]) == orjson.loads(
         found["custom_fields"]
     )
@@ -249,7 +260,7 @@ async def _store(t: Tx, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
     """Insert or update the rows; return the ids that lost against a contact written at the same moment."""
     if not rows:
         return set()
-    columns = ("id", *_TEXT_FIELDS, "email_key", "custom_fields", "sort_name", "email_bounced_at")
+    columns = ("id", *_TEXT_FIELDS, *_KEYS, "custom_fields", "sort_name", "email_bounced_at")
     types = {"id": "uuid", "custom_fields": "jsonb", "email_bounced_at": "timestamptz"}
     ordered = sorted(rows, key=lambda row: row["id"].bytes)
     arrays = ", ".join(f"${number}::{types.get(name, 'text')}[]" for number, name in enumerate(columns, start=3))

@@ -24,6 +24,7 @@ from tortoise.context import TortoiseContext
 from tortoise.migrations.api.migrate import migrate as apply_migrations
 
 from domain.refusals import DatabaseUnreachable, WorkspaceUnknown
+from domain.secrets import hashed_address
 from domain.tables.config import tortoise_config
 
 T = TypeVar("T")
@@ -77,6 +78,18 @@ class Tx:
     connection: Any  # an asyncpg connection; typed loosely because the pool's proxy has no usable stubs
     workspace_id: UUID | None
     now: datetime  # business time where there is a workspace, else machine time
+    pepper: bytes | None = None  # of this installation, for hashing addresses
+
+    def hashed(self, key: str | None) -> str | None:
+        """Return the keyed hash of an address or number in this workspace; None of None.
+
+        `key` is what is compared: `addresses.address_key` or `addresses.phone_key`.
+        """
+        if key is None:
+            return None
+        assert self.pepper is not None, "the database was opened without the pepper: contacts cannot be written"
+        assert self.workspace_id is not None
+        return hashed_address(self.pepper, self.workspace_id, key).hex()
 
     async def fetch(self, sql: str, *args: Any) -> list[asyncpg.Record]:
         rows: list[asyncpg.Record] = await self.connection.fetch(sql, *args)
@@ -122,8 +135,12 @@ async def _light_reset(connection: Any) -> None:
 
 
 @asynccontextmanager
-async def database(url: str, *, pool_size: int = 10, application: str = "relance") -> AsyncIterator[None]:
+async def database(
+    url: str, *, pool_size: int = 10, application: str = "relance", pepper: bytes | None = None
+) -> AsyncIterator[None]:
     """Open the database for this process while the block runs. `tx()` and Tortoise's models then work in any task.
+
+    `pepper` is the vault's; without it no contact can be written.
 
     Raises:
         DatabaseUnreachable: no connection could be opened; the sentence says why.
@@ -149,7 +166,7 @@ async def database(url: str, *, pool_size: int = 10, application: str = "relance
         yield
         return
     context: TortoiseContext = await Tortoise.init(config=tortoise_config(options), _enable_global_fallback=True)
-    _open.append(_Opened(url, context.connections.get("default")))
+    _open.append(_Opened(url, context.connections.get("default"), pepper))
     try:
         try:
             await fetch("SELECT 1")
@@ -167,6 +184,7 @@ async def database(url: str, *, pool_size: int = 10, application: str = "relance
 class _Opened:
     url: str
     client: Any
+    pepper: bytes | None
 
 
 _open: list[_Opened] = []
@@ -209,7 +227,7 @@ async def tx(workspace_id: UUID | None, work: Callable[[Tx], Awaitable[T]], *, r
                 await transaction.start()
                 try:
                     clock = await _read_clock(connection, workspace_id)
-                    result = await work(Tx(connection, workspace_id, clock["now"]))
+                    result = await work(Tx(connection, workspace_id, clock["now"], _open[-1].pepper))
                     committing = True
                 except BaseException:
                     await _roll_back(transaction, connection)
@@ -334,3 +352,20 @@ async def migrate(url: str) -> list[str]:
         await Tortoise.close_connections()
         await lock.close()
     return applied
+
+
+async def outlast_running(*, seconds: float = 10.0) -> bool:
+    """Wait until every transaction that is open now has ended; return whether they did within the time.
+
+    What was committed before this call is then seen by every statement that goes on. All transactions of `tx()` count:
+    they have an id from their first statement.
+    """
+    begun = (await fetch("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::numeric AS until"))[0]["until"]
+    loop = asyncio.get_running_loop()
+    end_at = loop.time() + seconds
+    while loop.time() < end_at:
+        (row,) = await fetch("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::numeric AS oldest")
+        if row["oldest"] >= begun:
+            return True
+        await asyncio.sleep(0.01)
+    return False

@@ -14,6 +14,7 @@ from domain.rules.actor import Actor, ActorKind
 from domain.rules.addresses import address_key
 from domain.rules.lifecycle import Signal
 from domain.rules.opt_out_token import OptOutLink, read, sign
+from domain.rules.suppressed import SuppressionSource
 from domain.secrets import Vault, hashed_address
 from domain.signals import Fact
 
@@ -56,7 +57,14 @@ async def opt_out(link: OptOutLink) -> None:
     A recipient or workspace that is gone is no reason to answer otherwise than for any other.
     """
     contact = Actor(ActorKind.CONTACT)
-    fact = Fact(signal=Signal.OPT_OUT, recipient_id=link.recipient_id, actor=contact, message_id=link.message_id)
+    fact = Fact(
+        signal=Signal.OPT_OUT,
+        recipient_id=link.recipient_id,
+        actor=contact,
+        message_id=link.message_id,
+        source=SuppressionSource.LINK,
+        address_hash=link.address_hash.hex(),
+    )
     try:
         await signals.apply(link.workspace_id, fact)
     except (NotFound, WorkspaceUnknown):

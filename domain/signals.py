@@ -16,7 +16,7 @@ from domain.database import Tx, fetch, tx
 from domain.plans import SequenceSettings, load_plans
 from domain.refusals import NotFound
 from domain.rules import recipient as rules
-from domain.rules.actor import ENGINE, Actor
+from domain.rules.actor import ENGINE, Actor, ActorKind
 from domain.rules.addresses import address_key
 from domain.rules.event_types import EventType
 from domain.rules.free_mail import is_free_mail
@@ -24,11 +24,15 @@ from domain.rules.ids import new_id
 from domain.rules.lifecycle import Effect, EndReason, Signal, effect_of
 from domain.rules.plan import Plan, SequenceStatus
 from domain.rules.recipient import Recipient
-from domain.suppression import IN_FORCE, suppress
+from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
+from domain.suppression import IN_FORCE, Entry, suppress
 from domain.writing import Change, NewError, read, write
 
 _AT_ONCE: Final = 2_000
-_OPTS_OUT = {Signal.OPT_OUT: "UNSUBSCRIBED", Signal.COMPLAINT: "COMPLAINED"}
+_OPTS_OUT = {
+    Signal.OPT_OUT: SuppressionReason.UNSUBSCRIBED,
+    Signal.COMPLAINT: SuppressionReason.COMPLAINED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,8 @@ class Fact:
     step_id: UUID | None = None
     code: str = "MAILBOX_FULL"  # why a delivery failed: a step error code
     detail: str | None = None
+    source: SuppressionSource | None = None  # how an opt-out came; None: by what brought the signal
+    address_hash: str | None = None  # of the address an opt-out is about, where that is all that is known
 
 
 async def apply(workspace_id: UUID, fact: Fact) -> set[UUID]:
@@ -120,9 +126,19 @@ async def _bind_person(t: Tx, fact: Fact, named: Recipient) -> None:
             "SELECT email_key FROM contacts WHERE workspace_id = $1 AND id = $2", t.workspace_id, named.contact_id
         )
         written_from = address_key(fact.from_address) if fact.from_address else None
-        for bound in dict.fromkeys((key, written_from or key)):
-            through = fact.incoming_id or fact.message_id
-            await suppress(t, named.contact_id, bound, _OPTS_OUT[fact.signal], named.id, through)
+        bound = [Entry(SuppressionKind.CONTACT, str(named.contact_id), named.contact_id)]
+        bound += [Entry(SuppressionKind.ADDRESS, each) for each in dict.fromkeys((key, written_from)) if each]
+        if key is None and fact.address_hash is not None:
+            bound.append(Entry(SuppressionKind.ERASED, fact.address_hash))
+        await suppress(
+            t,
+            bound,
+            reason=_OPTS_OUT[fact.signal],
+            source=fact.source or _source_of(fact),
+            actor=fact.actor,
+            recipient_id=named.id,
+            message_id=fact.incoming_id or fact.message_id,
+        )
     elif fact.signal is Signal.HARD_BOUNCE:
         await t.execute(
             "UPDATE contacts SET email_bounced_at = $3 "
@@ -132,6 +148,14 @@ async def _bind_person(t: Tx, fact: Fact, named: Recipient) -> None:
             t.now,
             await _written_to(t, fact),
         )
+
+
+def _source_of(fact: Fact) -> SuppressionSource:
+    if fact.signal is Signal.COMPLAINT:
+        return SuppressionSource.COMPLAINT
+    if fact.actor.kind in (ActorKind.USER, ActorKind.API_KEY):
+        return SuppressionSource.API
+    return SuppressionSource.REPLY if fact.incoming_id is not None else SuppressionSource.ENGINE
 
 
 async def _written_to(t: Tx, fact: Fact) -> str | None:
@@ -181,12 +205,22 @@ async def _concerned(t: Tx, fact: Fact, named: Recipient) -> list[UUID]:
     """Return the recipients to look at: the named one, and the person's others where the signal is about the person."""
     if fact.signal is not Signal.HUMAN_REPLY and fact.signal not in _OPTS_OUT:
         return [named.id]
+    # An opt-out binds the address, too: another contact may have it by now.
     rows = await t.fetch(
-        "SELECT id FROM recipients WHERE workspace_id = $1 AND contact_id = $2 AND deleted_at IS NULL "
-        "AND (id = $3 OR end_reason IS NULL) ORDER BY id",
+        """
+        SELECT r.id FROM recipients r WHERE r.workspace_id = $1 AND r.deleted_at IS NULL AND (r.id = $3
+            OR (r.end_reason IS NULL AND r.contact_id = $2)
+            OR (r.end_reason IS NULL AND $4 AND r.contact_id IN (
+                SELECT c.id FROM contacts c JOIN suppressions b ON b.workspace_id = c.workspace_id
+                    AND b.lifted_at IS NULL AND b.recipient_id = $3
+                    AND (b.kind, b.value) IN (('ADDRESS', c.email_key), ('ERASED', c.email_hash))
+                WHERE c.workspace_id = $1)))
+        ORDER BY r.id
+        """,
         t.workspace_id,
         named.contact_id,
         named.id,
+        fact.signal in _OPTS_OUT,
     )
     found = [row["id"] for row in rows]
     return sorted({*found, *await _colleagues(t, found, named)}) if fact.signal is Signal.HUMAN_REPLY else found

@@ -1,23 +1,46 @@
-"""Whom nobody in the workspace may write to: addresses, domains and contacts.
+"""Whom nobody in the workspace may write to: addresses, domains, phone numbers and contacts, and the ledger of why.
 
-Source: product.md section 5.
+A domain covers the domains below it. An address or a number whose person was erased is kept as a keyed hash alone. A
+row is never removed: lifting it notes who did so and why.
+
+Source: product.md section 5; reliability.md 2.31.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from domain.database import Tx
+from domain.rules.actor import Actor
 from domain.rules.ids import new_id
+from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
 
-# A contact `c` is suppressed while any of these is in force. Also read inside the second mark.
+# A contact `c` is suppressed while any of these is in force. Also read inside the second mark. Each is one look into
+# the index of what is in force; a contact has a handful.
 IN_FORCE: Final = """
     EXISTS (
-        SELECT FROM suppressions s WHERE s.workspace_id = c.workspace_id AND s.lifted_at IS NULL
-            AND ((s.kind = 'CONTACT' AND s.value = c.id::text) OR (s.kind = 'ADDRESS' AND s.value = c.email_key)
-                OR (s.kind = 'DOMAIN' AND s.value = split_part(c.email_key, '@', 2)))
+        SELECT FROM (
+            VALUES ('CONTACT', c.id::text), ('ADDRESS', c.email_key), ('PHONE', c.phone_key), ('ERASED', c.email_hash),
+                ('ERASED', c.phone_hash)
+            UNION ALL
+            SELECT 'DOMAIN', array_to_string(d.labels[n:], '.')
+            FROM (SELECT string_to_array(split_part(c.email_key, '@', 2), '.') AS labels) d,
+                generate_subscripts(d.labels, 1) AS n
+        ) v (kind, value)
+        JOIN suppressions s ON s.workspace_id = c.workspace_id AND s.kind = v.kind AND s.value = v.value
+            AND s.lifted_at IS NULL
     )
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that must not be written to, as it is compared: a key of an address, a domain, a contact's id."""
+
+    kind: SuppressionKind
+    value: str
+    contact_id: UUID | None = None
 
 
 async def suppressed_contacts(t: Tx, contact_ids: Iterable[UUID]) -> set[UUID]:
@@ -31,23 +54,38 @@ async def suppressed_contacts(t: Tx, contact_ids: Iterable[UUID]) -> set[UUID]:
 
 
 async def suppress(
-    t: Tx, contact_id: UUID, email_key: str | None, reason: str, recipient_id: UUID, message_id: UUID | None
-) -> None:
-    """Bind a person and the address it came from, for all channels. What is in force already stays as it was."""
-    bound = [("CONTACT", str(contact_id))] + ([("ADDRESS", email_key)] if email_key else [])
-    await t.execute(
+    t: Tx,
+    entries: Sequence[Entry],
+    *,
+    reason: SuppressionReason,
+    source: SuppressionSource,
+    actor: Actor,
+    note: str | None = None,
+    recipient_id: UUID | None = None,
+    message_id: UUID | None = None,
+) -> list[UUID]:
+    """Put entries in force and return those that are new. What is in force already stays as it was."""
+    rows = await t.fetch(
         """
-        INSERT INTO suppressions (id, workspace_id, kind, value, reason, recipient_id, message_id, created_at)
-        SELECT u.id, $1, u.kind, u.value, $5, $6, $7, $8
-        FROM unnest($2::uuid[], $3::text[], $4::text[]) AS u (id, kind, value)
+        INSERT INTO suppressions (id, workspace_id, kind, value, contact_id, reason, source, note, created_by_kind,
+            created_by_id, recipient_id, message_id, settling, created_at)
+        SELECT u.id, $1, u.kind, u.value, u.contact_id, $6, $7, $8, $9, $10, $11, $12, false, $13
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[]) AS u (id, kind, value, contact_id)
         ON CONFLICT DO NOTHING
+        RETURNING id
         """,
         t.workspace_id,
-        [new_id() for _ in bound],
-        [kind for kind, _ in bound],
-        [value for _, value in bound],
+        [new_id() for _ in entries],
+        [entry.kind for entry in entries],
+        [entry.value for entry in entries],
+        [entry.contact_id for entry in entries],
         reason,
+        source,
+        note,
+        actor.kind,
+        actor.id,
         recipient_id,
         message_id,
         t.now,
     )
+    return [row["id"] for row in rows]

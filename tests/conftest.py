@@ -96,7 +96,7 @@ async def redis_url(servers: Servers) -> str:
 @pytest.fixture
 async def open_database(database_url: str) -> AsyncIterator[str]:
     """The same, opened in this process: verbs and Tortoise's models work in the test."""
-    async with database(database_url, pool_size=12):
+    async with database(database_url, pool_size=12, pepper=Vault(SECRET_KEY).pepper):
         yield database_url
 
 

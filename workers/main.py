@@ -26,7 +26,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
-from domain import faults, mailboxes, pending, sending, sequences, unconfirmed, webhook_delivery
+from domain import faults, mailboxes, pending, sending, sequences, suppressing, unconfirmed, webhook_delivery
 from domain.database import database, listen
 from domain.secrets import Vault
 from domain.settings import Settings
@@ -51,9 +51,14 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
     faults.arm(os.environ.get("RELANCE_FAULTS", ""))
     lease = timedelta(seconds=settings.lease_seconds)
     redis = Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
-    async with database(settings.database_url, pool_size=settings.database_pool_size, application="relance-worker"):
+    vault = Vault(settings.secret_key, settings.previous_keys)
+    async with database(
+        settings.database_url,
+        pool_size=settings.database_pool_size,
+        application="relance-worker",
+        pepper=vault.pepper,
+    ):
         rounds: list[Round] = []
-        vault = Vault(settings.secret_key, settings.previous_keys)
         sender = Sender(
             vault,
             slots=settings.worker_slots,
@@ -132,6 +137,8 @@ async def _settle() -> bool:
     more = False
     for workspace_id, sequence_id in (await sequences.unsettled())[:_SETTLED_AT_ONCE]:
         more = await sequences.settle_batch(workspace_id, sequence_id) > 0 or more
+    for workspace_id, suppression_id in await suppressing.unsettled():
+        more = (await suppressing.settle_batch(workspace_id, suppression_id))[2] or more
     return more
 
 

@@ -36,6 +36,7 @@ from domain.rules.standing import (
     WaitingReason,
 )
 from domain.rules.step_errors import FixCode, StepErrorAction, StepErrorCode, sentence
+from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
 from domain.rules.timing import WaitUnit
 
 E = TypeVar("E", bound=StrEnum)
@@ -257,6 +258,41 @@ _publish(
     {
         UnconfirmedDeliveryPolicy.ASK: "The recipient turns to ERROR until a person says, or proof arrives.",
         UnconfirmedDeliveryPolicy.ASSUME_SENT: "It counts as sent, and the next step's wait starts.",
+    },
+)
+_publish(
+    SuppressionKind,
+    "SuppressionKind",
+    "What a suppression is about.",
+    {
+        SuppressionKind.ADDRESS: "An email address.",
+        SuppressionKind.DOMAIN: "A domain and every domain below it.",
+        SuppressionKind.PHONE: "A phone number.",
+        SuppressionKind.CONTACT: "A person, whatever address they have now or later.",
+        SuppressionKind.ERASED: "The address or number of a person who was erased; kept as a keyed hash alone.",
+    },
+)
+_publish(
+    SuppressionReason,
+    "SuppressionReason",
+    "Why somebody must not be written to.",
+    {
+        SuppressionReason.UNSUBSCRIBED: "They opted out.",
+        SuppressionReason.COMPLAINED: "They reported a message as spam.",
+        SuppressionReason.LISTED: "Somebody of the workspace, or a system of theirs, put it on the list.",
+    },
+)
+_publish(
+    SuppressionSource,
+    "SuppressionSource",
+    "How a suppression came.",
+    {
+        SuppressionSource.LINK: "The opt-out link of a message: its page's button, or the mail program's.",
+        SuppressionSource.REPLY: "A message that asked for it.",
+        SuppressionSource.COMPLAINT: "A complaint from the mail provider.",
+        SuppressionSource.API: "A call of the API.",
+        SuppressionSource.IMPORT: "A file that was imported.",
+        SuppressionSource.ENGINE: "Relance itself.",
     },
 )
 _publish(Weekday, "Weekday", "A day of the week.", {day: f"{day.capitalize()}." for day in Weekday})

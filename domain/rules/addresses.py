@@ -31,6 +31,8 @@ _PLAIN: Final = re.compile(
 )
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+_NOT_A_DIGIT: Final = re.compile(r"[^0-9]")
+
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _RESERVED_HEADERS: Final = frozenset(
     {"from", "sender", "reply-to", "to", "cc", "bcc", "subject", "date", "message-id", "in-reply-to", "references"}
@@ -102,6 +104,24 @@ def address_key(email: str) -> str:
     No server in use tells `Ann@` from `ann@`; treating them as two people would write to one twice.
     """
     return email.lower()
+
+
+def domain_key(text: str) -> str | None:
+    """The domain of mail as it is compared: lower-case A-labels, at least two; None when the text is none."""
+    try:
+        return normalise_email(f"x@{text.strip().removeprefix('@').rstrip('.')}").rpartition("@")[2]
+    except EmailInvalid:
+        return None
+
+
+def phone_key(text: str) -> str | None:
+    """What two spellings of one phone number have in common: its digits, with its country and without 00 or (0).
+
+    None when these are not 5 to 15 digits (ITU-T E.164 section 6). A number without its country is only equal to
+    itself: which country it is in is not guessed.
+    """
+    digits = _NOT_A_DIGIT.sub("", text.replace("(0)", "")).removeprefix("00")
+    return digits if 5 <= len(digits) <= 15 else None
 
 
 def check_time_zone(name: str) -> ZoneInfo:

@@ -31,6 +31,7 @@ class Prefix(StrEnum):
     USER = "usr"
     WEBHOOK_ENDPOINT = "whe"
     WEBHOOK_DELIVERY = "whd"
+    SUPPRESSION = "sup"
 
 
 class IdMalformed(Exception):

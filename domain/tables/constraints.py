@@ -11,6 +11,7 @@ from domain.rules.inbound.reading import Classification
 from domain.rules.lifecycle import ENDS, EndReason, Stage, Status
 from domain.rules.plan import SequenceStatus, StepKind
 from domain.rules.step_errors import StepErrorCode
+from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
 from domain.rules.timing import WaitUnit
 
 
@@ -79,7 +80,11 @@ CHECKS: dict[str, tuple[str, str]] = {
     "messages_outgoing_has_step": ("messages", "direction <> 'OUTGOING' OR step_id IS NOT NULL"),
     "step_errors_code_known": ("step_errors", _one_of("code", StepErrorCode)),
     "pending_actions_closed_with_outcome": ("pending_actions", "(closed_at IS NULL) = (outcome IS NULL)"),
-    "suppressions_kind_known": ("suppressions", _one_of("kind", ["ADDRESS", "DOMAIN", "CONTACT"])),
+    "suppressions_kind_known": ("suppressions", _one_of("kind", SuppressionKind)),
+    "suppressions_reason_known": ("suppressions", _one_of("reason", SuppressionReason)),
+    "suppressions_source_known": ("suppressions", _one_of("source", SuppressionSource)),
+    "suppressions_contact_with_kind": ("suppressions", "(kind = 'CONTACT') = (contact_id IS NOT NULL)"),
+    "suppressions_lifted_with_reason": ("suppressions", "(lifted_at IS NULL) = (lifted_because IS NULL)"),
     "recipient_steps_outcome_known": ("recipient_steps", _one_of("outcome", ["CARRIED_OUT", "SKIPPED"])),
     "recipient_steps_done_at_with_outcome": ("recipient_steps", "(outcome IS NULL) = (done_at IS NULL)"),
     "events_status_known": ("events", f"{_one_of('status', Status)} AND {_one_of('previous_status', Status)}"),
@@ -132,6 +137,7 @@ TENANT_KEYS = (
     ("pending_actions", "recipient_id", "recipients"),
     ("pending_actions", "sequence_id", "sequences"),
     ("pending_actions", "step_id", "steps"),
+    ("suppressions", "contact_id", "contacts"),
     ("suppressions", "recipient_id", "recipients"),
     ("suppressions", "message_id", "messages"),
     ("events", "recipient_id", "recipients"),
@@ -156,6 +162,8 @@ NOTED = {
     ("recipients", "enrolled_by_id"): _ACTOR,
     ("pending_actions", "closed_by_id"): _ACTOR,
     ("pending_actions", "released_by_id"): _ACTOR,
+    ("suppressions", "created_by_id"): _ACTOR,
+    ("suppressions", "lifted_by_id"): _ACTOR,
     ("events", "actor_id"): _ACTOR,
     ("events", "sequence_id"): _HISTORY,
     ("events", "step_id"): _HISTORY,
@@ -191,6 +199,15 @@ INDEXES: dict[str, str] = {
     "sequences_external_id": "UNIQUE ON sequences (workspace_id, external_id) WHERE external_id IS NOT NULL",
     "sequences_by_age": "ON sequences (workspace_id, created_at DESC, id DESC)",
     "sequences_settling": "ON sequences (id) WHERE settling IS NOT NULL",
+    "suppressions_by_age": "ON suppressions (workspace_id, created_at DESC, id DESC)",
+    "suppressions_settling": "ON suppressions (id) WHERE settling",
+    "suppressions_of_recipient": "ON suppressions (recipient_id) WHERE recipient_id IS NOT NULL",
+    "contacts_phone_key": "ON contacts (workspace_id, phone_key) WHERE phone_key IS NOT NULL",
+    "contacts_email_hash": "ON contacts (workspace_id, email_hash) WHERE email_hash IS NOT NULL",
+    "contacts_by_domain_backwards": (
+        "ON contacts (workspace_id, reverse(split_part(email_key, '@', 2)) text_pattern_ops) "
+        "WHERE email_key IS NOT NULL"
+    ),
     "suppressions_in_force": "UNIQUE ON suppressions (workspace_id, kind, value) WHERE lifted_at IS NULL",
     # the queue: the next due recipient of a mailbox; due steps that a person carries out
     "recipients_due_by_mailbox": "ON recipients (mailbox_id, due_at, id) WHERE due_kind = 'AUTOMATED_EMAIL'",

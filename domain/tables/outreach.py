@@ -15,7 +15,10 @@ class Contact(Model):
     external_id = fields.CharField(max_length=200, null=True)
     email = fields.CharField(max_length=320, null=True)
     email_key = fields.CharField(max_length=320, null=True)  # the address as it is compared: lower case
+    email_hash = fields.CharField(max_length=32, null=True)  # keyed: what is kept of the address of an erased person
     phone = fields.CharField(max_length=40, null=True)
+    phone_key = fields.CharField(max_length=15, null=True)  # the number as it is compared: its digits
+    phone_hash = fields.CharField(max_length=32, null=True)
     first_name = fields.CharField(max_length=200, null=True)
     last_name = fields.CharField(max_length=200, null=True)
     company = fields.CharField(max_length=200, null=True)
@@ -33,18 +36,26 @@ class Contact(Model):
 
 
 class Suppression(Model):
-    """An address, a domain or a contact that nobody in the workspace may write to."""
+    """An address, a domain, a number or a contact that nobody in the workspace may write to."""
 
     id = fields.UUIDField(primary_key=True)
     workspace_id = fields.UUIDField()
     kind = fields.CharField(max_length=10)
-    value = fields.CharField(max_length=320)
+    value = fields.CharField(max_length=320)  # as it is compared; of an erased person a keyed hash
+    contact_id = fields.UUIDField(null=True)
     reason = fields.CharField(max_length=40)
+    source = fields.CharField(max_length=10, default="ENGINE")
+    note = fields.TextField(null=True)
+    created_by_kind = fields.CharField(max_length=10, default="ENGINE")
+    created_by_id = fields.UUIDField(null=True)
     recipient_id = fields.UUIDField(null=True)
     message_id = fields.UUIDField(null=True)
     created_at = fields.DatetimeField(auto_now_add=True)
     lifted_at = fields.DatetimeField(null=True)
     lifted_because = fields.TextField(null=True)
+    lifted_by_kind = fields.CharField(max_length=10, null=True)
+    lifted_by_id = fields.UUIDField(null=True)
+    settling = fields.BooleanField(default=False)  # open recipients it is about have still to be ended
 
     class Meta(Model.Meta):
         table = "suppressions"

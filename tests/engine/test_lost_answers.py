@@ -14,6 +14,8 @@ from domain import database as engine
 from domain import keys
 from domain.database import Tx, database, fetch, tx
 from domain.rules.ids import new_id
+from domain.secrets import Vault
+from tests.conftest import SECRET_KEY
 
 _READY = b"Z\x00\x00\x00\x05I"  # the server is done and outside a transaction
 
@@ -71,7 +73,7 @@ async def proxy(database_url: str) -> AsyncIterator[CuttingProxy]:
     cutting = CuttingProxy(parts.hostname or "127.0.0.1", parts.port)
     async with cutting.running() as port:
         through = urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{port}"))
-        async with database(through, pool_size=3):
+        async with database(through, pool_size=3, pepper=Vault(SECRET_KEY).pepper):
             yield cutting
 
 
@@ -79,8 +81,9 @@ async def _suppress(t: Tx) -> UUID:
     """Something that nothing guards: done twice, there are two rows."""
     row_id = new_id()
     await t.execute(
-        "INSERT INTO suppressions (id, workspace_id, kind, value, reason, created_at) "
-        "VALUES ($1, $2, 'ADDRESS', $3, 'MANUAL', now())",
+        "INSERT INTO suppressions (id, workspace_id, kind, value, reason, source, created_by_kind, settling, "
+        "created_at) "
+        "VALUES ($1, $2, 'ADDRESS', $3, 'LISTED', 'ENGINE', 'ENGINE', false, now())",
         row_id,
         t.workspace_id,
         str(row_id),

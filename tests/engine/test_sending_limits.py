@@ -244,8 +244,10 @@ async def test_a_suppression_found_at_the_last_moment_ends_the_recipient(
     _, recipient_id = await make_one(workspace_id, actor, vault)
     (claim,) = await claim_all()
     await fetch(
-        "WITH i AS (INSERT INTO suppressions (id, workspace_id, kind, value, reason, created_at) "
-        "VALUES (gen_random_uuid(), $1, 'DOMAIN', 'people.example', 'MANUAL', now()) RETURNING 1) SELECT 1",
+        "WITH i AS (INSERT INTO suppressions (id, workspace_id, kind, value, reason, source, "
+        "created_by_kind, settling, created_at) "
+        "VALUES (gen_random_uuid(), $1, 'DOMAIN', 'people.example', 'LISTED', 'ENGINE', 'ENGINE', false, now()) "
+        "RETURNING 1) SELECT 1",
         workspace_id,
     )
     letter = composed(claim)

@@ -108,7 +108,7 @@ async def test_postgres_crashing_during_sends_leaves_every_loop_going(tmp_path: 
     crew = Crew(postgres.url, redis_url, tmp_path)
     try:
         await migrate(postgres.url)
-        async with database(postgres.url, pool_size=8), dawdling_server(0.1) as server:
+        async with database(postgres.url, pool_size=8, pepper=Vault(SECRET_KEY).pepper), dawdling_server(0.1) as server:
             workspace_id = await keys.create_workspace("Crash")
             actor = Actor(ActorKind.API_KEY, (await keys.create(workspace_id, "tests")).id)
             await enrol_people(workspace_id, actor, Vault(SECRET_KEY), server, 150 * LENGTH)

@@ -37,6 +37,7 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
     ("domain.reading.sequences", "FROM sequences s"): ({"s"}, LISTED),
     ("domain.reading.sequences", "FROM steps t"): ({"t"}, LISTED),
     ("domain.reading.step_errors", "FROM step_errors e"): ({"e"}, LISTED),
+    ("domain.reading.suppressions", "FROM suppressions s"): ({"s", "k"}, LISTED),
     ("domain.reading.users", "FROM users u"): ({"u"}, LISTED),
     ("domain.reading.webhooks", "FROM webhook_endpoints w"): ({"w"}, LISTED),
     ("domain.reading.webhooks", "FROM webhook_deliveries d JOIN"): ({"d", "w"}, LISTED),
@@ -68,6 +69,7 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         "a piece: the mailboxes named by the messages given back",
     ),
     ("domain.sequences", "WHERE settling IS NOT NULL"): ({"sequences"}, "looks for what is left to settle, anywhere"),
+    ("domain.suppressing", "WHERE settling ORDER BY id"): ({"suppressions"}, "looks for what is left to end, anywhere"),
     ("domain.unconfirmed", "state = 'HANDING_OVER' AND lease_until < now()"): (
         {"messages"},
         "looks for what dead workers left; each is then decided in its own workspace",

@@ -1,0 +1,250 @@
+"""Putting an address, a domain, a number or a person on the suppression list, and lifting it again.
+
+The open recipients of everyone concerned end in bounded batches: the first with the entry itself, the others before
+the answer as far as they go in seconds, the rest by a worker. None of them is written to after the answer: the second
+mark looks at the list itself, and the answer waits for the marks that began before it could be seen.
+
+Source: product.md sections 2 and 5; architecture.md "Two marks".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID
+
+from domain.database import Tx, fetch, outlast_running, tx
+from domain.plans import load_plans
+from domain.refusals import Invalid, NotFound
+from domain.rules import recipient as rules
+from domain.rules.actor import Actor, ActorKind
+from domain.rules.addresses import EmailInvalid, address_key, domain_key, normalise_email, phone_key
+from domain.rules.event_types import EventType
+from domain.rules.lifecycle import Signal, effect_of
+from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
+from domain.suppression import Entry, suppress
+from domain.writing import Change, read, write
+
+BATCH: Final = 500
+_BATCHES_BEFORE_THE_ANSWER: Final = 40
+NOTE_LENGTH: Final = 1_000
+
+# The contacts `c` that an entry of kind $2 and value $3 is about, each by an index of its own. Erased ones have no
+# open recipients. A domain is compared backwards, so that it and all below it stand together.
+_CONCERNED: Final = """
+    SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'CONTACT' AND c.id::text = $3
+    UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'ADDRESS' AND c.email_key = $3
+    UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'PHONE' AND c.phone_key = $3
+    UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'ERASED' AND c.email_hash = $3
+    UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'DOMAIN'
+        AND (reverse(split_part(c.email_key, '@', 2)) = reverse($3)
+            OR reverse(split_part(c.email_key, '@', 2)) LIKE reverse($3) || '.%')
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be suppressed: exactly one of the four, as it was given."""
+
+    address: str | None = None
+    domain: str | None = None
+    phone: str | None = None
+    contact_id: UUID | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressing:
+    """What came of it. `ended` counts the recipients that ended before the answer."""
+
+    suppression_id: UUID
+    ended: int
+    in_flight: int  # messages whose hand-over had begun before the answer
+    created: bool
+
+
+async def create(
+    workspace_id: UUID, actor: Actor, wanted: Wanted, *, source: SuppressionSource = SuppressionSource.API
+) -> Suppressing:
+    """Suppress, and end the open recipients concerned. What is suppressed already stays as it was, and is answered.
+
+    Raises:
+        Invalid, NotFound
+    """
+    entry = entry_of(wanted)
+    note = _checked_text(wanted.note, "note") if wanted.note and wanted.note.strip() else None
+
+    async def work(t: Tx) -> tuple[Suppressing, bool]:
+        if entry.contact_id is not None:
+            await _refuse_unknown(t, entry.contact_id)
+        made = await suppress(t, [entry], reason=SuppressionReason.LISTED, source=source, actor=actor, note=note)
+        found = await t.fetchval(
+            "SELECT id FROM suppressions WHERE workspace_id = $1 AND kind = $2 AND value = $3 AND lifted_at IS NULL",
+            t.workspace_id,
+            entry.kind,
+            entry.value,
+        )
+        if found is None:  # lifted at this very moment
+            raise NotFound("suppression")
+        ended, in_flight, more = await _end_batch(t, entry, actor)
+        await _set_settling(t, found, more)
+        return Suppressing(found, ended, in_flight, bool(made)), more
+
+    done, more = await tx(workspace_id, work)
+    for _ in range(_BATCHES_BEFORE_THE_ANSWER):
+        if not more:
+            break
+        ended, in_flight, more = await settle_batch(workspace_id, done.suppression_id)
+        done = replace(done, ended=done.ended + ended, in_flight=done.in_flight + in_flight)
+    if more:
+        await outlast_running()
+    return done
+
+
+async def lift(workspace_id: UUID, actor: Actor, suppression_id: UUID, because: str) -> UUID:
+    """Lift a suppression, with the reason; it stays in the ledger, and reopens nothing.
+
+    Raises:
+        NotFound: there is none, or it was lifted already.
+        Invalid: there is no reason.
+    """
+    reason = _checked_text(because, "reason")
+
+    async def work(t: Tx) -> UUID:
+        lifted = await t.fetchval(
+            "UPDATE suppressions SET lifted_at = $3, lifted_because = $4, lifted_by_kind = $5, lifted_by_id = $6, "
+            "settling = false WHERE workspace_id = $1 AND id = $2 AND lifted_at IS NULL RETURNING id",
+            t.workspace_id,
+            suppression_id,
+            t.now,
+            reason,
+            actor.kind,
+            actor.id,
+        )
+        if lifted is None:
+            raise NotFound("suppression", field=["id"])
+        return suppression_id
+
+    return await tx(workspace_id, work)
+
+
+async def unsettled() -> list[tuple[UUID, UUID]]:
+    """Return suppressions, as (workspace, id), whose recipients have not all been ended yet."""
+    rows = await fetch("SELECT workspace_id, id FROM suppressions WHERE settling ORDER BY id LIMIT 20")
+    return [(row["workspace_id"], row["id"]) for row in rows]
+
+
+async def settle_batch(workspace_id: UUID, suppression_id: UUID) -> tuple[int, int, bool]:
+    """End the next open recipients that a suppression is about: how many, messages in flight, and whether more wait."""
+
+    async def work(t: Tx) -> tuple[int, int, bool]:
+        row = await t.fetchrow(
+            "SELECT kind, value, created_by_kind, created_by_id FROM suppressions "
+            "WHERE workspace_id = $1 AND id = $2 AND settling AND lifted_at IS NULL",
+            t.workspace_id,
+            suppression_id,
+        )
+        if row is None:
+            return 0, 0, False
+        entry = Entry(SuppressionKind(row["kind"]), row["value"])
+        actor = Actor(ActorKind(row["created_by_kind"]), row["created_by_id"])
+        ended, in_flight, more = await _end_batch(t, entry, actor)
+        await _set_settling(t, suppression_id, more)
+        return ended, in_flight, more
+
+    return await tx(workspace_id, work)
+
+
+def entry_of(wanted: Wanted) -> Entry:
+    """Return what is suppressed, as it is compared.
+
+    Raises:
+        Invalid: not exactly one was given, or it is no address, domain or number.
+    """
+    given = [name for name in ("address", "domain", "phone", "contact_id") if getattr(wanted, name) is not None]
+    if len(given) != 1:
+        raise Invalid("Give exactly one of address, domain, phone and contactId.", field=["address"])
+    if wanted.contact_id is not None:
+        return Entry(SuppressionKind.CONTACT, str(wanted.contact_id), wanted.contact_id)
+    if wanted.address is not None:
+        try:
+            return Entry(SuppressionKind.ADDRESS, address_key(normalise_email(wanted.address)))
+        except EmailInvalid as problem:
+            raise Invalid(str(problem), field=["address"]) from None
+    if wanted.domain is not None:
+        domain = domain_key(wanted.domain)
+        if domain is None:
+            raise Invalid("This is not a domain such as example.com.", field=["domain"])
+        return Entry(SuppressionKind.DOMAIN, domain)
+    phone = phone_key(wanted.phone or "")
+    if phone is None:
+        raise Invalid(
+            "This is not a phone number; write it with its country, such as +49 170 1234567.", field=["phone"]
+        )
+    return Entry(SuppressionKind.PHONE, phone)
+
+
+async def _refuse_unknown(t: Tx, contact_id: UUID) -> None:
+    if not await t.fetchval(
+        "SELECT EXISTS (SELECT FROM contacts WHERE workspace_id = $1 AND id = $2)", t.workspace_id, contact_id
+    ):
+        raise NotFound("contact", field=["contactId"])
+
+
+async def _set_settling(t: Tx, suppression_id: UUID, settling: bool) -> None:
+    await t.execute(
+        "UPDATE suppressions SET settling = $3 WHERE workspace_id = $1 AND id = $2 AND settling <> $3",
+        t.workspace_id,
+        suppression_id,
+        settling,
+    )
+
+
+async def _end_batch(t: Tx, entry: Entry, actor: Actor) -> tuple[int, int, bool]:
+    """End up to a batch of the open recipients concerned; return how many, messages in flight, whether more wait."""
+    rows = await t.fetch(
+        f"""
+        SELECT r.id FROM recipients r
+        WHERE r.workspace_id = $1 AND r.end_reason IS NULL AND r.deleted_at IS NULL AND r.contact_id IN ({_CONCERNED})
+        ORDER BY r.id LIMIT $4
+        """,
+        t.workspace_id,
+        entry.kind,
+        entry.value,
+        BATCH + 1,
+    )
+    found = [row["id"] for row in rows[:BATCH]]
+    ended = await end_suppressed(t, found, actor)
+    in_flight = await t.fetchval(
+        "SELECT count(*) FROM messages WHERE workspace_id = $1 AND recipient_id = ANY($2::uuid[]) "
+        "AND state = 'HANDING_OVER'",
+        t.workspace_id,
+        found,
+    )
+    return ended, in_flight, len(rows) > BATCH
+
+
+async def end_suppressed(t: Tx, recipient_ids: Sequence[UUID], actor: Actor) -> int:
+    """End these recipients as the signal table says of a suppression from elsewhere; return how many ended."""
+    count, waiting = 0, list(recipient_ids)
+    while waiting:
+        recipients = await read(t, waiting)
+        plans = await load_plans(t, [recipient.sequence_id for recipient in recipients.values()])
+        changes = []
+        for before in recipients.values():
+            reason = effect_of(Signal.SUPPRESSION_ELSEWHERE, before.status).end_reason
+            if reason is not None:
+                after = rules.end(before, plans[before.sequence_id], reason, t.now)
+                changes.append(Change(before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor))
+        written = await write(t, changes)
+        count += len(written)
+        waiting = [change.before.id for change in changes if change.before.id not in written]
+    return count
+
+
+def _checked_text(text: str, name: str) -> str:
+    said = text.strip()
+    if not said:
+        raise Invalid("Say why: it is kept in the ledger.", field=[name])
+    if len(said) > NOTE_LENGTH or "\0" in said or any("\ud800" <= letter <= "\udfff" for letter in said):
+        raise Invalid(f"This text has at most {NOTE_LENGTH:,} characters that can be stored.", field=[name])
+    return said
