@@ -8,10 +8,12 @@ from types import ModuleType
 
 import pytest
 
+from domain.reading import recipient_rows, recipients
+from domain.reading.lists import Listing
 from tests.tables.tenancy_reading import not_held, touches
 
 ROOT = Path(__file__).parents[2]
-LISTED = "a list's source: reading/lists.py writes the workspace of this alias into each of its statements"
+LISTED = "a list's source: reading/lists.py adds what always holds to each of its statements; a test below reads both"
 
 # Module, a piece of the text; the aliases that stand for every workspace, and why they may.
 FREE: dict[tuple[str, str], tuple[set[str], str]] = {
@@ -32,7 +34,7 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
     ("domain.reading.pending_actions", "FROM pending_actions p JOIN"): ({"p"}, LISTED),
     ("domain.reading.recipient_rows", "CROSS JOIN (SELECT now()"): (
         {"r"},
-        "the source of every list of recipients: reading/recipients.py writes the workspace of r into each statement",
+        "the source of every list of recipients: reading/recipients.py adds what always holds; a test below reads both",
     ),
     ("domain.reading.sequences", "FROM sequences s"): ({"s"}, LISTED),
     ("domain.reading.sequences", "FROM steps t"): ({"t"}, LISTED),
@@ -126,6 +128,18 @@ def test_each_tenants_table_of_each_statement_is_held_to_a_workspace() -> None:
         used.add(reason)
     assert not leaks, "\n".join(leaks)
     assert used - {None} == set(FREE), f"reasons for statements that are gone: {set(FREE) - used}"
+
+
+def test_what_always_holds_for_a_list_holds_its_source_to_the_workspace() -> None:
+    sources = {"recipients": (recipient_rows.FROM, recipients._LIVING)}
+    for file in sorted((ROOT / "domain" / "reading").glob("*.py")):
+        module = importlib.import_module(f"domain.reading.{file.stem}".removesuffix(".__init__"))
+        for name, listing in vars(module).items():
+            if isinstance(listing, Listing):
+                sources[f"{file.stem}.{name}"] = (listing.source, listing.living)
+    assert len(sources) >= 8
+    for name, (source, living) in sources.items():
+        assert not_held(f"SELECT 1 {source} WHERE {' AND '.join(living)}") == [], name
 
 
 @pytest.mark.parametrize(
