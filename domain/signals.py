@@ -91,8 +91,7 @@ async def apply_within(t: Tx, fact: Fact) -> set[UUID]:
             stops = await _stopping_on_reply(t, list(plans))
             changes = []
             for before in rows.values():
-                is_colleague = before.contact_id != named.contact_id
-                if is_colleague:
+                if told.signal is Signal.HUMAN_REPLY and before.contact_id != named.contact_id:
                     change = _colleague_replied(t, told, before, plans[before.sequence_id])
                 else:
                     change = _decide(t, told, before, plans[before.sequence_id], before.sequence_id in stops)
