@@ -5,7 +5,7 @@ arguments share it. Rows stand for the types whose attributes they have.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from strawberry.dataloader import DataLoader
@@ -17,6 +17,7 @@ from domain import feed
 from domain.reading import (
     actors,
     contacts,
+    error_groups,
     events,
     mailboxes,
     messages,
@@ -28,10 +29,16 @@ from domain.reading import (
     webhooks,
 )
 from domain.reading.pages import Page
+from domain.rules.ids import Prefix
 
 if TYPE_CHECKING:
     from api.context import Info
 
+_TARGETS: Final = {
+    Prefix.MAILBOX: mailboxes.by_ids,
+    Prefix.STEP: sequences.steps_by_ids,
+    Prefix.SEQUENCE: sequences.by_ids,
+}
 Load = Callable[[list[Any]], Awaitable[Sequence[Any]]]
 
 
@@ -97,6 +104,18 @@ class Loaders:
     async def pending_action_of(self, row: Any) -> Any:
         return await self._found("pending_action", row.pending_key, pending_actions.by_ids)
 
+    async def target_of(self, row: Any) -> Any:
+        """Return what the errors of a group have in common."""
+        if row.target_prefix is None:
+            return None
+        return await self._found(("target", row.target_prefix), row.target_key, _TARGETS[row.target_prefix])
+
+    async def error_group_of(self, row: Any) -> Any:
+        return await self._found("error_group", row.cause_key, error_groups.by_ids)
+
+    async def retryable_of_group(self, row: Any) -> Any:
+        return await self._found("retryable", row.key, error_groups.retryable)
+
     async def actor_of(self, row: Any) -> Any:
         if row.actor_kind is None:
             return None
@@ -134,6 +153,9 @@ class Loaders:
     ) -> Any:
         return await self._recipients(info, "contact", row, first, after, filter, None)
 
+    async def recipients_of_error_group(self, info: "Info", row: Any, first: int | None, after: str | None) -> Any:
+        return await self._recipients(info, "error_group", row, first, after, None, None)
+
     async def _recipients(
         self, info: "Info", owner: str, row: Any, first: int | None, after: str | None, given: Any, order_by: Any
     ) -> Any:
@@ -166,7 +188,7 @@ class Loaders:
 
     async def _counts_of_owner(self, owner: str, key: UUID, kept: Any) -> Any:
         async def load(keys: list[UUID]) -> list[Any]:
-            found = await sequences.counts_by_owner(self._workspace_id, recipients.OWNERS[owner], keys, kept)
+            found = await sequences.counts_by_owner(self._workspace_id, owner, keys, kept)
             return [found[key] for key in keys]
 
         return await self._load(("counts", owner, repr(kept)), key, load)

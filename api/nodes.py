@@ -8,6 +8,7 @@ from api.context import Info
 from api.selections import wanted
 from domain.reading import (
     contacts,
+    error_groups,
     events,
     mailboxes,
     messages,
@@ -29,6 +30,7 @@ _VERBS: Final[Mapping[Prefix, Callable[..., Awaitable[dict[UUID, Any]]]]] = {
     Prefix.STEP: sequences.steps_by_ids,
     Prefix.MESSAGE: messages.by_ids,
     Prefix.STEP_ERROR: step_errors.by_ids,
+    Prefix.ERROR_GROUP: error_groups.by_ids,
     Prefix.PENDING_ACTION: pending_actions.by_ids,
     Prefix.USER: users.by_ids,
     Prefix.WEBHOOK_ENDPOINT: webhooks.endpoints_by_ids,

@@ -21,6 +21,7 @@ from api.nodes import by_public_ids
 from api.selections import counted, wanted, wanted_of_page
 from api.types.actors import Actor, ApiKey, Viewer, Workspace
 from api.types.contacts import Contact, ContactConnection
+from api.types.error_groups import ErrorGroupConnection
 from api.types.events import RecipientEventConnection
 from api.types.inputs import (
     ContactFilter,
@@ -42,6 +43,7 @@ from api.types.webhooks import WebhookDeliveryConnection, WebhookDeliveryFilter,
 from domain import feed
 from domain.reading import (
     contacts,
+    error_groups,
     events,
     mailboxes,
     pending_actions,
@@ -243,6 +245,22 @@ class Query:
             counted=counted(info),
         )
         return connection(StepErrorConnection, page)
+
+    @query(
+        "The open errors grouped by their cause, those with the newest error first. The filter chooses the groups; "
+        "what a group says is of all its errors.",
+        scope=Scope.READ,
+    )
+    async def error_groups(
+        self, info: Info, first: First = 50, after: After = None, filter: _StepErrorFilter = None
+    ) -> ErrorGroupConnection | None:
+        page = await error_groups.page(
+            info.context.caller.workspace_id,
+            filter=step_error_filter(filter),
+            slice=to_slice(first, after),
+            counted=counted(info),
+        )
+        return connection(ErrorGroupConnection, page)
 
     @query("What happened, in the order of the feed. Its cursors are good for subscriptions too.", scope=Scope.READ)
     async def recipient_events(

@@ -8,6 +8,7 @@ from strawberry.types.execution import ExecutionContext
 
 from api.documents import UsePrepared
 from api.mutations.deliveries import DeliveryMutations
+from api.mutations.error_groups import ErrorGroupMutations
 from api.mutations.inbox import InboxMutations
 from api.mutations.mailboxes import MailboxMutations
 from api.mutations.people import PeopleMutations
@@ -35,6 +36,7 @@ class Mutation(
     RecipientMutations,
     InboxMutations,
     DeliveryMutations,
+    ErrorGroupMutations,
     WebhookMutations,
     SuppressionMutations,
 ):

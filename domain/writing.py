@@ -18,10 +18,12 @@ import asyncpg
 
 from domain.database import Tx
 from domain.rules.actor import Actor
+from domain.rules.error_groups import cause_key
 from domain.rules.event_types import EventType
 from domain.rules.lifecycle import EndReason
 from domain.rules.plan import StepKind
 from domain.rules.recipient import Recipient
+from domain.rules.step_errors import StepErrorCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,13 +232,13 @@ async def _open_errors(t: Tx, changes: Sequence[Change]) -> None:
         await t.execute(
             """
             INSERT INTO step_errors (id, workspace_id, recipient_id, sequence_id, contact_id, mailbox_id, step_id,
-                message_id, code, detail, occurred_at)
+                message_id, code, detail, occurred_at, cause_key)
             SELECT u.id, $1, u.recipient_id, u.sequence_id, u.contact_id, u.mailbox_id, u.step_id, u.message_id, u.code,
-                u.detail, coalesce(u.occurred_at, $2)
+                u.detail, coalesce(u.occurred_at, $2), u.cause_key
             FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::uuid[], $9::uuid[], $10::text[],
-                $11::text[], $12::timestamptz[])
+                $11::text[], $12::timestamptz[], $13::uuid[])
                 AS u (id, recipient_id, sequence_id, contact_id, mailbox_id, step_id, message_id, code, detail,
-                    occurred_at)
+                    occurred_at, cause_key)
             """,
             t.workspace_id,
             t.now,
@@ -244,13 +246,29 @@ async def _open_errors(t: Tx, changes: Sequence[Change]) -> None:
             [change.before.id for change, _ in opened],
             [change.before.sequence_id for change, _ in opened],
             [change.before.contact_id for change, _ in opened],
-            [error.mailbox_id or change.after.mailbox_id for change, error in opened],
+            [_mailbox_of(change, error) for change, error in opened],
             [change.step_id for change, _ in opened],
             [error.message_id for _, error in opened],
             [error.code for _, error in opened],
             [error.detail for _, error in opened],
             [error.occurred_at for _, error in opened],
+            [_cause_key(change, error) for change, error in opened],
         )
+
+
+def _mailbox_of(change: Change, error: NewError) -> UUID | None:
+    return error.mailbox_id or change.after.mailbox_id
+
+
+def _cause_key(change: Change, error: NewError) -> UUID:
+    return cause_key(
+        change.before.workspace_id,
+        StepErrorCode(error.code),
+        mailbox_id=_mailbox_of(change, error),
+        step_id=change.step_id,
+        sequence_id=change.before.sequence_id,
+        detail=error.detail,
+    )
 
 
 def _goes_back(change: Change) -> bool:

@@ -26,7 +26,17 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
-from domain import faults, mailboxes, pending, sending, sequences, suppressing, unconfirmed, webhook_delivery
+from domain import (
+    error_groups,
+    faults,
+    mailboxes,
+    pending,
+    sending,
+    sequences,
+    suppressing,
+    unconfirmed,
+    webhook_delivery,
+)
 from domain.database import database, listen
 from domain.secrets import Vault
 from domain.settings import Settings
@@ -85,6 +95,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             Round("pending", _put_pending, every_seconds=1.0),
             Round("settle", _settle, every_seconds=1.0),
             deliver,
+            Round("retry", error_groups.go_on, every_seconds=1.0),
             Round("unsendable", _fail_unsendable, every_seconds=1.0),
             Round("abandoned", _abandoned, every_seconds=min(5.0, settings.lease_seconds / 2)),
             Round("forget", webhook_delivery.forget_old, every_seconds=600.0),
@@ -95,7 +106,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
         carried = asyncio.Event()
 
         def wake() -> None:
-            for each in rounds[:4]:  # what is unsendable is no one's to wait for: the timer is enough
+            for each in rounds[:5]:  # what is unsendable is no one's to wait for: the timer is enough
                 each.wake()
 
         tasks = [asyncio.create_task(each.run(stop), name=f"loop-{each.name}") for each in rounds]

@@ -77,6 +77,36 @@ class StepErrorRow:
         return to_public(Prefix.STEP_ERROR, self.key)
 
 
+@dataclass(frozen=True, slots=True)
+class GroupRetryRow:
+    """How far the last retry of a group has come."""
+
+    asked_at: datetime
+    matched: int
+    retried: int
+    refused: int
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorGroupRow:
+    type_name: ClassVar[str] = "ErrorGroup"
+
+    key: UUID
+    code: str
+    message: str
+    count: int
+    newest_at: datetime
+    suggested_fix: SuggestedFix
+    target_prefix: Prefix | None
+    target_key: UUID | None
+    retry: GroupRetryRow | None
+
+    @property
+    def id(self) -> str:
+        return to_public(Prefix.ERROR_GROUP, self.key)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingActionRow:
     type_name: ClassVar[str] = "PendingAction"

@@ -44,7 +44,17 @@ ORDERS: Final[Mapping[str, Order]] = {
     **_order("CONTACT_NAME", "r.sort_name", type_="text"),
 }
 NEWEST_FIRST: Final = ORDERS["ENROLLED_AT_DESC"]
-OWNERS: Final = {"sequence": "r.sequence_id", "contact": "r.contact_id"}
+_CAUSE: Final = "(SELECT e.cause_key FROM step_errors e WHERE e.workspace_id = $1 AND e.id = r.error_id)"
+# The owner of a recipient, and the condition that it is a given one, in a form that an index serves.
+OWNERS: Final = {"sequence": "r.sequence_id", "contact": "r.contact_id", "error_group": _CAUSE}
+OWNED: Final = {
+    "sequence": "r.sequence_id = {}",
+    "contact": "r.contact_id = {}",
+    "error_group": (
+        "r.id IN (SELECT e.recipient_id FROM step_errors e "
+        "WHERE e.workspace_id = $1 AND e.resolved_at IS NULL AND e.cause_key = {})"
+    ),
+}
 _LIVING: Final = ("r.workspace_id = $1", "r.deleted_at IS NULL")
 
 
@@ -95,16 +105,15 @@ async def pages_by_owner(
     slice: Slice = FIRST_PAGE,
     wants: Collection[str] = (),
 ) -> list[Page[RecipientRow]]:
-    """Return one page for each owner ("sequence" or "contact"), in the order given, from one statement.
+    """Return one page for each owner ("sequence", "contact" or "error_group"), in the order given, from one statement.
 
     Raises:
         Invalid, CursorInvalid
     """
-    column = OWNERS[owner]
     parameters = Parameters([workspace_id])
     owners = parameters.add(list(owner_ids), "uuid[]")
     reader = Reader(workspace_id, wants, order.column)
-    kept = [*_LIVING, f"{column} = o.owner_id", *compile_filter(filter, parameters)]
+    kept = [*_LIVING, OWNED[owner].format("o.owner_id"), *compile_filter(filter, parameters)]
     part = [*kept, *conditions(order, slice, parameters)]
     inner = reader.statement(part, ordering(order, slice))
     records = await fetch(
@@ -112,7 +121,7 @@ async def pages_by_owner(
     )
     reader.shift(1)
     rows = await reader.rows(records)
-    totals = await _totals(workspace_id, column, owner_ids, filter) if "total_count" in wants else {}
+    totals = await _totals(workspace_id, owner, owner_ids, filter) if "total_count" in wants else {}
     found: dict[UUID, list[tuple[Any, UUID, RecipientRow]]] = {owner_id: [] for owner_id in owner_ids}
     for record, placed in zip(records, _placed(records, rows), strict=True):
         found[record["owner_id"]].append(placed)
@@ -123,13 +132,14 @@ async def pages_by_owner(
 
 
 async def _totals(
-    workspace_id: UUID, column: str, owner_ids: Sequence[UUID], filter: RecipientFilter
+    workspace_id: UUID, owner: str, owner_ids: Sequence[UUID], filter: RecipientFilter
 ) -> dict[UUID, int]:
     parameters = Parameters([workspace_id])
-    kept = [*_LIVING, f"{column} = ANY({parameters.add(list(owner_ids), 'uuid[]')})"]
+    kept = [*_LIVING, OWNED[owner].format(f"ANY({parameters.add(list(owner_ids), 'uuid[]')})")]
     kept += compile_filter(filter, parameters)
     rows = await fetch(
-        f"SELECT {column} AS owner_id, count(*) AS n {recipient_rows.FROM} WHERE {' AND '.join(kept)} GROUP BY 1",
+        f"SELECT {OWNERS[owner]} AS owner_id, count(*) AS n {recipient_rows.FROM} "
+        f"WHERE {' AND '.join(kept)} GROUP BY 1",
         *parameters.values,
     )
     return {row["owner_id"]: row["n"] for row in rows}

@@ -16,6 +16,7 @@ from domain.reading.filters import RecipientFilter, compile_filter, prefixes
 from domain.reading.lists import Listing
 from domain.reading.pages import AT_MOST, FIRST_PAGE, Order, Page, Parameters, Slice
 from domain.reading.recipient_steps import steps_of_sequences
+from domain.reading.recipients import OWNED, OWNERS
 from domain.reading.rows import MailboxRow, SequenceRow, StageCount, StatusCount, StepRow
 from domain.refusals import Invalid
 from domain.rules.lifecycle import Stage, Status, shown_status, stage_of
@@ -135,16 +136,16 @@ async def counts_of_filter(workspace_id: UUID, filter: RecipientFilter) -> Count
 
 
 async def counts_by_owner(
-    workspace_id: UUID, owner_column: str, owner_ids: Collection[UUID], filter: RecipientFilter
+    workspace_id: UUID, owner: str, owner_ids: Collection[UUID], filter: RecipientFilter
 ) -> dict[UUID, Counts]:
-    """Return the counts of what a filter keeps of each owner's recipients, counted now.
+    """Return the counts of what a filter keeps of each owner's recipients, counted now. Owners: recipients.OWNERS.
 
     Raises:
         Invalid: the filter is out of bounds.
     """
     parameters = Parameters([workspace_id])
-    owned = [f"{owner_column} = ANY({parameters.add(list(owner_ids), 'uuid[]')})"]
-    records = await fetch(_counting(owner_column, filter, owned, parameters), *parameters.values)
+    owned = [OWNED[owner].format(f"ANY({parameters.add(list(owner_ids), 'uuid[]')})")]
+    records = await fetch(_counting(OWNERS[owner], filter, owned, parameters), *parameters.values)
     return {key: _summed(_shown(record) for record in records if record["owner_id"] == key) for key in owner_ids}
 
 

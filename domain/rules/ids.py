@@ -26,6 +26,7 @@ class Prefix(StrEnum):
     RECIPIENT = "rcp"
     MESSAGE = "msg"
     STEP_ERROR = "err"
+    ERROR_GROUP = "grp"
     PENDING_ACTION = "pnd"
     EVENT = "evt"
     USER = "usr"

@@ -165,6 +165,7 @@ NOTED = {
     ("suppressions", "created_by_id"): _ACTOR,
     ("suppressions", "lifted_by_id"): _ACTOR,
     ("events", "actor_id"): _ACTOR,
+    ("error_group_retries", "actor_id"): _ACTOR,
     ("events", "sequence_id"): _HISTORY,
     ("events", "step_id"): _HISTORY,
     ("events", "message_id"): _HISTORY,
@@ -176,6 +177,7 @@ NOTED = {
 TENANTS = (
     *("api_keys", "users", "contacts", "suppressions", "mailboxes", "sequences", "feeds", "webhook_endpoints"),
     "inbound_mails",
+    "error_group_retries",
 )
 
 UNIQUE: dict[str, tuple[str, str]] = {
@@ -239,7 +241,8 @@ INDEXES: dict[str, str] = {
     "messages_rfc_id": "ON messages (workspace_id, rfc_message_id) WHERE rfc_message_id IS NOT NULL",
     "step_errors_by_recipient": "ON step_errors (recipient_id, occurred_at DESC, id DESC)",
     "step_errors_by_age": "ON step_errors (workspace_id, occurred_at DESC, id DESC)",
-    "step_errors_open": "ON step_errors (workspace_id, code, mailbox_id) WHERE resolved_at IS NULL",
+    "step_errors_open": "ON step_errors (workspace_id, cause_key, id) WHERE resolved_at IS NULL",
+    "error_group_retries_going_on": "ON error_group_retries (asked_at) WHERE ended_at IS NULL",
     "pending_actions_open": "ON pending_actions (workspace_id, due_since, id) WHERE closed_at IS NULL",
     "pending_actions_by_recipient": "ON pending_actions (recipient_id)",
     "users_external_subject": "UNIQUE ON users (workspace_id, external_subject) WHERE external_subject IS NOT NULL",

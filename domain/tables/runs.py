@@ -99,6 +99,7 @@ class StepError(Model):
     step_id = fields.UUIDField(null=True)
     message_id = fields.UUIDField(null=True)
     code = fields.CharField(max_length=40)
+    cause_key = fields.UUIDField()  # the same for all that fail for one cause: domain/rules/error_groups.py
     detail = fields.TextField(null=True)  # what goes into the sentence: the variable's name, the server's words
     occurred_at = fields.DatetimeField()
     resolved_at = fields.DatetimeField(null=True)

@@ -19,7 +19,7 @@ from domain.secrets import Vault
 from tests.engine.standing import make_standing
 from tests.reading.asking import Reader
 from tests.reading.population import populate
-from tests.world import World, make_world
+from tests.world import World, email, make_world
 
 
 @pytest.fixture
@@ -83,6 +83,40 @@ async def test_a_screen_of_50_costs_as_many_statements_as_one_of_2(
         assert len(data["recipients"]["nodes"]) == first
         costs.append(len(sent))
     assert costs[0] == costs[1] == costs[2] <= 20, costs
+
+
+GROUPED = """
+query ($first: Int) {
+  errorGroups(first: $first) {
+    nodes {
+      id message count retryableCount target { id ... on Step { subject } } retry { retried }
+      recipients(first: 3) { totalCount nodes { id openErrors { nodes { availableActions } } } }
+    }
+  }
+}
+"""
+
+
+async def test_many_groups_of_errors_cost_as_many_statements_as_one(
+    reader: Reader, workspace_id: UUID, actor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await make_world(workspace_id, actor, vault, steps=[email() for _ in range(8)], people=8)
+    for step_id, recipient_id in zip(world.step_ids, world.recipient_ids, strict=True):
+        fact = signals.Fact(
+            signal=Signal.DELIVERY_FAILED,
+            recipient_id=recipient_id,
+            actor=ENGINE,
+            step_id=step_id,
+            code="RECIPIENT_REFUSED_CONTENT",
+        )
+        await signals.apply(workspace_id, fact)
+    costs = []
+    for first in (1, 8):
+        async with statements(monkeypatch) as sent:
+            data = await reader.ask(GROUPED, first=first)
+        assert len(data["errorGroups"]["nodes"]) == first
+        costs.append(len(sent))
+    assert costs[0] == costs[1] <= 6, costs
 
 
 async def test_the_main_list_is_one_statement(

@@ -148,7 +148,7 @@ async def test_the_counts_of_a_filter_are_those_of_its_rows(workspace_id: UUID, 
     assert {c.status: c.count for c in counts.by_status} == {s: sum(r.status is s for r in mine) for s in Status}
     assert {c.stage: c.count for c in counts.by_stage} == {s: sum(r.stage is s for r in mine) for s in Stage}
     by_owner = await sequences.counts_by_owner(
-        workspace_id, "r.sequence_id", [population.paused_id, population.draft_id], RecipientFilter()
+        workspace_id, "sequence", [population.paused_id, population.draft_id], RecipientFilter()
     )
     assert by_owner[population.paused_id] == counts
 

@@ -17,6 +17,10 @@ LISTED = "a list's source: reading/lists.py adds what always holds to each of it
 
 # Module, a piece of the text; the aliases that stand for every workspace, and why they may.
 FREE: dict[tuple[str, str], tuple[set[str], str]] = {
+    ("domain.error_groups", "WHERE ended_at IS NULL ORDER BY asked_at"): (
+        {"error_group_retries"},
+        "looks for the retries that are going on, anywhere",
+    ),
     ("domain.feed", "WITH fresh AS"): ({"events", "e", "f"}, "numbers what is new, each in its own workspace's feed"),
     ("domain.feed", "UPDATE feeds SET epoch"): ({"feeds"}, "a restored database gives every feed a new epoch"),
     ("domain.mailboxes", "SELECT r.id, r.workspace_id, r.version FROM recipients r"): (
