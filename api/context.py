@@ -37,6 +37,7 @@ class Context:
     settings: Settings
     vault: Vault
     loaders: "Loaders"
+    request_id: str = ""  # as the response carries it
     more: dict[str, Any] = field(default_factory=dict)  # what the transport adds, such as the request
 
 

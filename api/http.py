@@ -92,7 +92,7 @@ class GraphQLOverHttp:
             asked.query,
             variable_values=asked.variables,
             operation_name=asked.operation_name,
-            context_value=self._process.context(caller),
+            context_value=self._process.context(caller, request_id),
         )
         answer: dict[str, Any] = {}
         if result.errors:

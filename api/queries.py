@@ -20,6 +20,7 @@ from api.filters import (
 from api.nodes import by_public_ids
 from api.selections import counted, wanted, wanted_of_page
 from api.types.actors import Actor, ApiKey, Viewer, Workspace
+from api.types.audit import AuditEntryConnection
 from api.types.contacts import Contact, ContactConnection
 from api.types.error_groups import ErrorGroupConnection
 from api.types.events import RecipientEventConnection
@@ -42,6 +43,7 @@ from api.types.users import UserConnection
 from api.types.webhooks import WebhookDeliveryConnection, WebhookDeliveryFilter, WebhookEndpointConnection
 from domain import feed
 from domain.reading import (
+    audit,
     contacts,
     error_groups,
     events,
@@ -88,6 +90,7 @@ _EventsAfter = Annotated[
     str | None,
     strawberry.argument(description="An `eventsCursor` or the `cursor` of an event; from the oldest when left out."),
 ]
+_ObjectId = Annotated[strawberry.ID | None, strawberry.argument(description="The id of any object.")]
 _EventsSequence = Annotated[strawberry.ID | None, strawberry.argument(description="Only those of this sequence.")]
 
 
@@ -261,6 +264,20 @@ class Query:
             counted=counted(info),
         )
         return connection(ErrorGroupConnection, page)
+
+    @query(
+        "Who did what through the API, newest first; with `objectId` only what changed that object.", scope=Scope.ADMIN
+    )
+    async def audit_trail(
+        self, info: Info, first: First = 50, after: After = None, object_id: _ObjectId = None
+    ) -> AuditEntryConnection | None:
+        page = await audit.page(
+            info.context.caller.workspace_id,
+            object_id=object_id,
+            slice=to_slice(first, after),
+            counted=counted(info),
+        )
+        return connection(AuditEntryConnection, page)
 
     @query("What happened, in the order of the feed. Its cursors are good for subscriptions too.", scope=Scope.READ)
     async def recipient_events(

@@ -41,11 +41,16 @@ class ServerParts:
     vault: Vault
     try_smtp: TrySmtp | None = None
 
-    def context(self, caller: Caller) -> Context:
+    def context(self, caller: Caller, request_id: str) -> Context:
         """Return the surroundings of one operation, with loaders of its own."""
         more: dict[str, Any] = {"process": self}
         return Context(
-            caller=caller, settings=self.settings, vault=self.vault, loaders=Loaders(caller.workspace_id), more=more
+            caller=caller,
+            settings=self.settings,
+            vault=self.vault,
+            loaders=Loaders(caller.workspace_id),
+            request_id=request_id,
+            more=more,
         )
 
 

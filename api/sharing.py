@@ -92,7 +92,9 @@ class Selection:
 
     async def _make(self, events: Sequence[Event], made: Mapping[int, _Kept]) -> None:
         try:
-            context = self._process.context(self._caller)  # one for all, so that relations are loaded together
+            context = self._process.context(
+                self._caller, new_request_id()
+            )  # one for all, so that relations are loaded together
             payloads = await asyncio.gather(*(self._execute(event, context) for event in events))
             for event, payload in zip(events, payloads, strict=True):
                 self._fill(event.seq, made[event.seq], payload)

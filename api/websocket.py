@@ -120,7 +120,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
             asked.query,
             variable_values=asked.variables,
             operation_name=asked.operation_name,
-            context_value=process.context(caller),
+            context_value=process.context(caller, request_id),
         )
         if result.errors and result.data is None and all(not error.path for error in result.errors):
             raise _NotExecuted(result.errors)

@@ -4,6 +4,8 @@
 snapshot. When the connection breaks, it finds out what became of the transaction before it does anything again:
 a commit whose answer was lost is looked up by its transaction id, never guessed. So a verb is never carried out twice.
 
+A `tx()` inside another of the same workspace joins it: what calls verbs can put a transaction around them.
+
 Source: architecture.md "Habits"; reliability.md M11, M12 and 2.4.
 """
 
@@ -12,6 +14,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -105,6 +108,36 @@ class Tx:
     async def execute(self, sql: str, *args: Any) -> None:
         await self.connection.execute(sql, *args)
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo what is done inside the block, and only that, when the block raises."""
+        async with self.connection.transaction():
+            try:
+                yield
+            except BaseException:
+                if (shared := _shared.get()) is not None and shared.tx is self:
+                    shared.spoilt = False
+                raise
+
+
+@dataclass(slots=True, eq=False)
+class _Shared:
+    """The transaction that a task has open, for the verbs that join it."""
+
+    tx: Tx
+    task: asyncio.Task[Any] | None
+    rings: bool
+    spoilt: bool = False  # a verb in it failed, and may have written before
+
+
+_shared: ContextVar[_Shared | None] = ContextVar("shared_transaction", default=None)
+
+
+def _open_here() -> _Shared | None:
+    """Return the transaction this task has open. One that a task inherited is another's."""
+    shared = _shared.get()
+    return shared if shared is not None and shared.task is asyncio.current_task() else None
+
 
 def credentials(url: str) -> dict[str, Any]:
     """Return what asyncpg needs from a `postgresql://user:password@host:port/database?…` address.
@@ -195,7 +228,10 @@ def _acquire() -> Any:
 
 
 async def fetch(sql: str, *args: Any) -> list[asyncpg.Record]:
-    """Run one reading statement outside a transaction, once more when the connection turns out to be dead."""
+    """Run one reading statement, in the transaction that is open here or outside any; outside, once more when the
+    connection turns out to be dead."""
+    if (shared := _open_here()) is not None:
+        return await shared.tx.fetch(sql, *args)
     for attempt in range(_ATTEMPTS):
         try:
             async with _acquire() as connection:
@@ -212,12 +248,21 @@ async def tx(workspace_id: UUID | None, work: Callable[[Tx], Awaitable[T]], *, r
     """Return what `work` returns, once its transaction has committed; then ring for its events unless told not to.
 
     `work` may run more than once: its reads and guarded writes are done again after a deadlock or a lost connection,
-    never after a commit. It must not start tasks, and must do nothing that cannot be rolled back.
+    never after a commit. It must not start tasks, and must do nothing that cannot be rolled back. Inside another
+    transaction of the workspace it becomes a part of that one; where it fails, that one must fail too, unless a
+    `savepoint` is around it.
 
     Raises:
         WorkspaceUnknown: there is no such workspace.
         Exception: whatever `work` raised; the transaction was rolled back.
     """
+    if (around := _open_here()) is not None and around.tx.workspace_id == workspace_id:
+        around.rings = around.rings or rings
+        try:
+            return await work(around.tx)
+        except BaseException:
+            around.spoilt = True
+            raise
     for attempt in range(_ATTEMPTS):
         clock: asyncpg.Record | None = None
         committing = False
@@ -227,7 +272,10 @@ async def tx(workspace_id: UUID | None, work: Callable[[Tx], Awaitable[T]], *, r
                 await transaction.start()
                 try:
                     clock = await _read_clock(connection, workspace_id)
-                    result = await work(Tx(connection, workspace_id, clock["now"], _open[-1].pepper))
+                    shared = _Shared(
+                        Tx(connection, workspace_id, clock["now"], _open[-1].pepper), asyncio.current_task(), rings
+                    )
+                    result = await _working(shared, work)
                     committing = True
                 except BaseException:
                     await _roll_back(transaction, connection)
@@ -246,10 +294,21 @@ async def tx(workspace_id: UUID | None, work: Callable[[Tx], Awaitable[T]], *, r
                 raise
             if fate != "committed":
                 continue
-        if rings:
+        if shared.rings:
             _bell.ring()
         return result
     raise AssertionError("unreachable")
+
+
+async def _working(shared: _Shared, work: Callable[[Tx], Awaitable[T]]) -> T:
+    before = _shared.set(shared)
+    try:
+        result = await work(shared.tx)
+    finally:
+        _shared.reset(before)
+    if shared.spoilt:
+        raise AssertionError("a verb failed inside a transaction that went on: put Tx.savepoint() around each")
+    return result
 
 
 async def _read_clock(connection: Any, workspace_id: UUID | None) -> asyncpg.Record:

@@ -6,7 +6,7 @@ wins, the other is decided again against what the row has become, and usually ge
 Source: product.md section 2 "What each action does".
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from domain import own_content, prepared, retries
 from domain.database import Tx, tx
 from domain.own_content import NewContent
 from domain.plans import load_plan
-from domain.refusals import ActionNotAvailable, NotFound, StepBeingSent, VersionMismatch
+from domain.refusals import ActionNotAvailable, NotFound, Refusal, StepBeingSent, VersionMismatch
 from domain.rules import recipient as rules
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
@@ -185,6 +185,26 @@ async def retry(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expecte
         await _refuse_while_being_sent(t, before, plan, before.current_step_id)
 
     return await _act(workspace_id, recipient_id, None, expected_version, decide, afterwards)
+
+
+async def each(
+    workspace_id: UUID, recipient_ids: Sequence[UUID], act: Callable[[UUID], Awaitable[Acted]]
+) -> list[Acted | Refusal]:
+    """Do the same to each in one transaction, and return an answer for each, in the order given. One who is refused
+    hinders no other."""
+
+    async def work(t: Tx) -> list[Acted | Refusal]:
+        answers: dict[int, Acted | Refusal] = {}
+        # In the order of their ids: two calls at once then wait for each other instead of for ever.
+        for index, recipient_id in sorted(enumerate(recipient_ids), key=lambda one: one[1]):
+            try:
+                async with t.savepoint():
+                    answers[index] = await act(recipient_id)
+            except Refusal as refusal:
+                answers[index] = refusal
+        return [answers[index] for index in range(len(recipient_ids))]
+
+    return await tx(workspace_id, work)
 
 
 async def _act(

@@ -130,6 +130,32 @@ class RetryNotAvailable(Refusal):
     code = "RETRY_NOT_AVAILABLE"
 
 
+class IdempotencyInProgress(Refusal):
+    """The same change, under the same key, is being made at this moment."""
+
+    code = "IDEMPOTENCY_IN_PROGRESS"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A change with this idempotency key is being made right now. Send it again in a moment: you then get its "
+            "answer.",
+            field=["idempotencyKey"],
+        )
+
+
+class IdempotencyKeyReused(Refusal):
+    """The key stands for another change."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This idempotency key was used for another change within the last 24 hours. Use a new key for a new "
+            "change, and the same key only to repeat the same one.",
+            field=["idempotencyKey"],
+        )
+
+
 class EnrolmentRefused(Refusal):
     """One contact was not enrolled. The subclasses are the reasons of product.md section 3."""
 

@@ -53,6 +53,7 @@ class Vault:
         self.link_keys = {_key_id(each): _derive(each, "opt-out-link") for each in keys}
         self.link_key_id = _key_id(key)
         self.pepper = _derive(keys[-1], "address-hash")
+        self.input_key = _derive(keys[-1], "input-digest")
 
     def seal(self, plain: str, workspace_id: UUID, place: str, row_id: UUID) -> bytes:
         """Return the sealed text. `place` is "table.column"."""

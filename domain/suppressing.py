@@ -70,10 +70,21 @@ async def create(
     Raises:
         Invalid, NotFound
     """
+    return await settle_before_the_answer(workspace_id, await put(workspace_id, actor, wanted, source=source))
+
+
+async def put(
+    workspace_id: UUID, actor: Actor, wanted: Wanted, *, source: SuppressionSource = SuppressionSource.API
+) -> Suppressing:
+    """Suppress, and end the first BATCH of the open recipients concerned, in one transaction.
+
+    Raises:
+        Invalid, NotFound
+    """
     entry = entry_of(wanted)
     note = _checked_text(wanted.note, "note") if wanted.note and wanted.note.strip() else None
 
-    async def work(t: Tx) -> tuple[Suppressing, bool]:
+    async def work(t: Tx) -> Suppressing:
         if entry.contact_id is not None:
             await _refuse_unknown(t, entry.contact_id)
         made = await suppress(t, [entry], reason=SuppressionReason.LISTED, source=source, actor=actor, note=note)
@@ -87,14 +98,20 @@ async def create(
             raise NotFound("suppression")
         ended, in_flight, more = await _end_batch(t, entry, actor)
         await _set_settling(t, found, more)
-        return Suppressing(found, ended, in_flight, bool(made)), more
+        return Suppressing(found, ended, in_flight, bool(made))
 
-    done, more = await tx(workspace_id, work)
+    return await tx(workspace_id, work)
+
+
+async def settle_before_the_answer(workspace_id: UUID, done: Suppressing) -> Suppressing:
+    """End more of the recipients that a suppression is about, each batch in a transaction of its own; return what came
+    of all. Whoever is not ended by then is not written to any more, and a worker ends them."""
+    more = True
     for _ in range(_BATCHES_BEFORE_THE_ANSWER):
-        if not more:
-            break
         ended, in_flight, more = await settle_batch(workspace_id, done.suppression_id)
         done = replace(done, ended=done.ended + ended, in_flight=done.in_flight + in_flight)
+        if not more:
+            break
     if more:
         await outlast_running()
     return done

@@ -27,6 +27,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
 from domain import (
+    deeds,
     error_groups,
     faults,
     mailboxes,
@@ -97,6 +98,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             deliver,
             Round("retry", error_groups.go_on, every_seconds=1.0),
             Round("unsendable", _fail_unsendable, every_seconds=1.0),
+            Round("old keys", _forget_old_keys, every_seconds=60.0),
             Round("abandoned", _abandoned, every_seconds=min(5.0, settings.lease_seconds / 2)),
             Round("forget", webhook_delivery.forget_old, every_seconds=600.0),
         ]
@@ -142,6 +144,10 @@ async def _fail_unsendable() -> bool:
 async def _abandoned() -> bool:
     await sending.drop_abandoned()
     return await unconfirmed.give_up_lost_hand_overs() > 0
+
+
+async def _forget_old_keys() -> bool:
+    return await deeds.forget_old_keys() > 0
 
 
 async def _settle() -> bool:

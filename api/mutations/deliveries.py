@@ -9,7 +9,7 @@ import strawberry
 
 from api.context import Info
 from api.ids import key_of
-from api.mutations.carrying_out import mutation
+from api.mutations.carrying_out import mutation, repeatable
 from api.mutations.payloads import RecipientPayload
 from domain import unconfirmed
 from domain.rules.access import Scope
@@ -34,6 +34,7 @@ for _value in DeliveryOutcome.__strawberry_definition__.values:  # type: ignore[
 class DeliveryResolveInput:
     error_id: strawberry.ID = strawberry.field(description="The open error DELIVERY_UNCONFIRMED.")
     outcome: DeliveryOutcome = strawberry.field(description="What became of it, or what is to be done.")
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of resolving a delivery.")

@@ -9,7 +9,7 @@ import strawberry
 
 from api.context import Info
 from api.ids import key_of
-from api.mutations.carrying_out import mutation
+from api.mutations.carrying_out import mutation, repeatable
 from api.mutations.payloads import Payload
 from api.types.error_groups import ErrorGroup
 from api.types.fields import resolved
@@ -21,6 +21,7 @@ from domain.rules.ids import Prefix
 @strawberry.input(description="Tries everything of a group of errors again.")
 class ErrorGroupRetryInput:
     id: strawberry.ID = strawberry.field(description="Which group.")
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of retrying a group.")

@@ -11,7 +11,7 @@ import strawberry
 
 from api.context import Info
 from api.ids import key_of
-from api.mutations.carrying_out import mutation
+from api.mutations.carrying_out import mutation, repeatable
 from api.mutations.payloads import RecipientPayload
 from api.types.fields import resolved
 from api.types.pending_actions import PendingAction
@@ -42,6 +42,7 @@ class PendingEmailSendInput:
     subject: str | None = strawberry.field(default=None, description=_SUBJECT)
     body: str | None = strawberry.field(default=None, description=_BODY)
     expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Chooses the time at which a prepared email is sent.")
@@ -51,11 +52,13 @@ class PendingEmailScheduleInput:
     subject: str | None = strawberry.field(default=None, description=_SUBJECT)
     body: str | None = strawberry.field(default=None, description=_BODY)
     expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Takes the time back that was chosen for a prepared email.")
 class PendingEmailUnscheduleInput:
     id: strawberry.ID = strawberry.field(description=_ID)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Completes a task.")
@@ -64,11 +67,13 @@ class TaskCompleteInput:
     note: str | None = strawberry.field(
         default=None, description=f"What came of it, up to {NOTE_LENGTH_LIMIT:,} characters. Left out or null: nothing."
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Skips a pending action.")
 class PendingActionSkipInput:
     id: strawberry.ID = strawberry.field(description=_ID)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of acting on a pending action.")

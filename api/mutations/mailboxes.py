@@ -12,7 +12,7 @@ from strawberry import UNSET
 
 from api.context import Info
 from api.ids import key_of
-from api.mutations.carrying_out import mutation
+from api.mutations.carrying_out import carried_out, mutation, repeatable
 from api.mutations.payloads import MailboxPayload
 from api.mutations.refusals import MailboxNotConnected, told
 from api.server_parts import SignInRefused, parts_of
@@ -61,6 +61,7 @@ class MailboxCreateInput:
     minimum_gap_seconds: int | None = strawberry.field(
         default=None, description=f"The least time between two messages, in seconds. {_NEW.format('60')}"
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Changes a mailbox. What is left out is kept.")
@@ -75,6 +76,7 @@ class MailboxUpdateInput:
     smtp_password: str | None = strawberry.field(default=UNSET, description=_CLEARS)
     daily_limit: int | None = strawberry.field(default=None, description=_KEEPS)
     minimum_gap_seconds: int | None = strawberry.field(default=None, description=_KEEPS)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Tries a mailbox and takes it into use.")
@@ -85,6 +87,7 @@ class MailboxConnectInput:
 @strawberry.input(description="Takes a mailbox out of use.")
 class MailboxDisconnectInput:
     id: strawberry.ID = strawberry.field(description="Which mailbox.")
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of adding a mailbox.")
@@ -150,6 +153,7 @@ class MailboxMutations:
         "Signs in to the mailbox's server for real. It sends from then on, and what waited for it may be retried; "
         "where the sign-in fails it is disconnected, and says why.",
         scope=Scope.MAILBOXES_WRITE,
+        transactions_of_its_own=True,
     )
     async def mailbox_connect(self, info: Info, input: MailboxConnectInput) -> MailboxConnectPayload | None:
         me, key = info.context.caller, _key(input.id)
@@ -158,11 +162,17 @@ class MailboxMutations:
             raise Invalid("This server cannot try mail servers. Start it with `relance api` or `relance up`.")
         account = await smtp_sign_in(me.workspace_id, info.context.vault, key)
         refused = await try_smtp(account)
-        if refused is None:
-            await mailboxes.connected(me.workspace_id, key)
-            return MailboxConnectPayload(mailbox_key=key)
-        await mailboxes.refused(me.workspace_id, key, refused.code, refused.words)
-        return MailboxConnectPayload(mailbox_key=key, errors=[told(_not_connected(refused, account.address, input.id))])
+
+        async def write() -> MailboxConnectPayload:
+            if refused is None:
+                await mailboxes.connected(me.workspace_id, key)
+                return MailboxConnectPayload(mailbox_key=key)
+            await mailboxes.refused(me.workspace_id, key, refused.code, refused.words)
+            return MailboxConnectPayload(
+                mailbox_key=key, errors=[told(_not_connected(refused, account.address, input.id))]
+            )
+
+        return await carried_out(info, input, write)
 
     @mutation(
         "Takes a mailbox out of use: no hand-over from it begins after this has answered.", scope=Scope.MAILBOXES_WRITE

@@ -11,7 +11,7 @@ from strawberry import UNSET
 
 from api.context import Info
 from api.ids import key_of
-from api.mutations.carrying_out import mutation
+from api.mutations.carrying_out import mutation, repeatable
 from api.mutations.payloads import ContactPayload, Payload, RecipientPayload
 from api.mutations.refusals import BatchTooLarge, told
 from api.types.scalars import JSON
@@ -53,6 +53,7 @@ class ContactUpsertInput(ContactFieldsInput):
     id: strawberry.ID | None = strawberry.field(
         default=None, description="An existing contact. Left out or null: matched by externalId or email, or created."
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of writing a contact.")
@@ -87,6 +88,7 @@ class RecipientsEnrollInput:
     dry_run: bool | None = strawberry.field(
         default=None, description="True: nothing is changed; the answers say what would happen."
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What became of one person. In a dry run `recipient` is null and `errors` is the answer.")

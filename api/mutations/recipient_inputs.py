@@ -5,6 +5,8 @@ from typing import Final
 
 import strawberry
 
+from api.mutations.carrying_out import repeatable
+
 IDS_AT_MOST: Final = 100
 
 _ID = "Which recipient."
@@ -15,12 +17,14 @@ _VERSION = "The version you acted on; when the recipient has moved since, nothin
 class RecipientPauseInput:
     id: strawberry.ID = strawberry.field(description=_ID)
     expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Lets a paused recipient go on.")
 class RecipientResumeInput:
     id: strawberry.ID = strawberry.field(description=_ID)
     expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Skips the current step of a recipient.")
@@ -30,6 +34,7 @@ class RecipientSkipStepInput:
         description="The step you mean: it must be the current one, so that a double click does not skip two."
     )
     expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Gives one recipient a text of its own for a step it has not carried out.")
@@ -46,24 +51,28 @@ class RecipientEditContentInput:
         default=None, description="True takes its own text back: the sequence's counts again. Give no text then."
     )
     expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Ends a recipient for good.")
 class RecipientStopInput:
     id: strawberry.ID = strawberry.field(description=_ID)
     expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Removes a recipient from its sequence.")
 class RecipientDeleteInput:
     id: strawberry.ID = strawberry.field(description=_ID)
     expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Tries the failed step of a recipient again.")
 class RecipientRetryInput:
     id: strawberry.ID = strawberry.field(description=_ID)
     expected_version: int | None = strawberry.field(default=None, description=_VERSION)
+    idempotency_key: str | None = repeatable()
 
 
 class BulkAction(StrEnum):
@@ -93,3 +102,4 @@ class RecipientsApplyInput:
     ids: list[strawberry.ID] = strawberry.field(description=f"Which recipients: 1 to {IDS_AT_MOST}.")
     action: BulkAction = strawberry.field(description="What to do to each.")
     step_id: strawberry.ID | None = strawberry.field(default=None, description="With SKIP_STEP: the step you mean.")
+    idempotency_key: str | None = repeatable()

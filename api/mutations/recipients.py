@@ -3,7 +3,6 @@
 Source: product.md section 2 "What each action does", "Retry belongs to the error".
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
@@ -11,7 +10,6 @@ from uuid import UUID
 import strawberry
 
 from api.context import Info
-from api.errors import MASKED_REFUSALS
 from api.ids import key_of
 from api.mutations.carrying_out import mutation
 from api.mutations.payloads import Payload, RecipientPayload
@@ -34,8 +32,6 @@ from domain.recipients import Acted
 from domain.refusals import Invalid, Refusal
 from domain.rules.access import Scope
 from domain.rules.ids import Prefix
-
-_AT_ONCE: Final = 4  # of one call, so that it leaves connections to others
 
 _IN_FLIGHT = "How many of its messages were being handed over already; they cannot be called back."
 
@@ -199,7 +195,8 @@ class RecipientMutations:
         return RecipientRetryPayload(recipient_key=acted.recipient_id)
 
     @mutation(
-        f"Does the same to up to {IDS_AT_MOST} recipients, each on its own, with a result for each.",
+        f"Does the same to up to {IDS_AT_MOST} recipients, with a result for each: one who is refused hinders no "
+        "other.",
         scope=Scope.RECIPIENTS_WRITE,
     )
     async def recipients_apply(self, info: Info, input: RecipientsApplyInput) -> RecipientsApplyPayload | None:
@@ -208,22 +205,30 @@ class RecipientMutations:
             raise Invalid("The list of recipients is empty. Give at least one.", field=["ids"])
         if len(input.ids) > IDS_AT_MOST:
             raise BatchTooLarge("recipients", len(input.ids), IDS_AT_MOST, "ids")
-        free = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(id: strawberry.ID) -> RecipientsApplyResult:
-            async with free:
-                try:
-                    acted = await act(_key(id))
-                except MASKED_REFUSALS:
-                    raise
-                except Refusal as refusal:
-                    return RecipientsApplyResult(id=id, errors=[told(refusal)])
-            key = None if input.action is BulkAction.DELETE else acted.recipient_id
-            return RecipientsApplyResult(id=id, recipient_key=key, in_flight=acted.in_flight)
-
-        results = await asyncio.gather(*(one(id) for id in input.ids))
+        read = [_key_or_refusal(id) for id in input.ids]
+        answers = iter(
+            await recipients.each(info.context.caller.workspace_id, [one for one in read if isinstance(one, UUID)], act)
+        )
+        results = [
+            _result(id, next(answers) if isinstance(one, UUID) else one, input.action)
+            for id, one in zip(input.ids, read, strict=True)
+        ]
         failed = sum(bool(result.errors) for result in results)
         return RecipientsApplyPayload(results=results, succeeded=len(results) - failed, failed=failed)
+
+
+def _key_or_refusal(id: str) -> UUID | Refusal:
+    try:
+        return _key(id)
+    except Refusal as refusal:
+        return refusal
+
+
+def _result(id: strawberry.ID, answer: Acted | Refusal, action: BulkAction) -> RecipientsApplyResult:
+    if isinstance(answer, Refusal):
+        return RecipientsApplyResult(id=id, errors=[told(answer)])
+    key = None if action is BulkAction.DELETE else answer.recipient_id
+    return RecipientsApplyResult(id=id, recipient_key=key, in_flight=answer.in_flight)
 
 
 def _verb(info: Info, input: RecipientsApplyInput) -> Callable[[UUID], Awaitable[Acted]]:

@@ -59,6 +59,8 @@ _MEANING: Final[Mapping[str, str]] = {
     "RETRY_NOT_AVAILABLE": "There is no open error that could be retried or resolved so.",
     "SEQUENCE_ACTION_NOT_AVAILABLE": "The sequence's status, or what it lacks, does not allow this.",
     "PENDING_ACTION_NOT_AVAILABLE": "The pending action is closed already, or as it stands does not allow this.",
+    "IDEMPOTENCY_IN_PROGRESS": "The same change, under the same key, is being made at this moment.",
+    "IDEMPOTENCY_KEY_REUSED": "The idempotency key was used for another change.",
     "ALREADY_ENROLLED": "The person is in the sequence already.",
     "REENROLMENT_NOT_ALLOWED": "The person was in the sequence before, and its settings do not allow it (yet) again.",
     "SUPPRESSED": "The person must not be written to.",

@@ -10,7 +10,7 @@ import strawberry
 
 from api.context import Info
 from api.ids import key_of
-from api.mutations.carrying_out import mutation
+from api.mutations.carrying_out import mutation, repeatable
 from api.mutations.payloads import Payload, SequencePayload
 from api.mutations.refusals import BatchTooLarge
 from api.mutations.sequence_inputs import SequenceSettingsInput, StepInput, settings_of, step_of
@@ -37,6 +37,7 @@ class SequenceCreateInput:
     mailbox_ids: list[strawberry.ID] = strawberry.field(
         default_factory=list, description="The mailboxes it sends from, in turn."
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Changes a sequence. What is left out is kept.")
@@ -49,21 +50,25 @@ class SequenceUpdateInput:
     mailbox_ids: list[strawberry.ID] | None = strawberry.field(
         default=None, description="All mailboxes it sends from, in turn. Left out or null: kept. Empty: none."
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Starts a draft.")
 class SequenceActivateInput:
     id: strawberry.ID = strawberry.field(description=_ID)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Holds a whole sequence.")
 class SequencePauseInput:
     id: strawberry.ID = strawberry.field(description=_ID)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Lets a paused sequence go on.")
 class SequenceResumeInput:
     id: strawberry.ID = strawberry.field(description=_ID)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Puts a sequence away.")
@@ -72,22 +77,26 @@ class SequenceArchiveInput:
     stop_open_recipients: bool = strawberry.field(
         default=False, description="Whether to stop the recipients that are still open; else they forbid it."
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Takes an archived sequence out again.")
 class SequenceUnarchiveInput:
     id: strawberry.ID = strawberry.field(description=_ID)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Deletes a draft.")
 class SequenceDeleteInput:
     id: strawberry.ID = strawberry.field(description=_ID)
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Adds a step at the end of a sequence.")
 class StepAddInput:
     sequence_id: strawberry.ID = strawberry.field(description="To which sequence.")
     step: StepInput = strawberry.field(description="The step.")
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of writing a sequence.")

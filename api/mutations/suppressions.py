@@ -10,7 +10,7 @@ import strawberry
 
 from api.context import Info
 from api.ids import key_of
-from api.mutations.carrying_out import mutation
+from api.mutations.carrying_out import carried_out, mutation, repeatable
 from api.mutations.payloads import Payload
 from api.types.fields import resolved
 from api.types.suppressions import Suppression
@@ -18,7 +18,7 @@ from domain import suppressing
 from domain.reading import suppressions
 from domain.rules.access import Scope
 from domain.rules.ids import Prefix
-from domain.suppressing import Wanted
+from domain.suppressing import Suppressing, Wanted
 
 
 @strawberry.input(description="Puts one thing on the suppression list: exactly one of the first four.")
@@ -36,12 +36,14 @@ class SuppressionCreateInput:
     note: str | None = strawberry.field(
         default=None, description="Why, for the ledger; at most 1,000 characters. Not personal data of others."
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Lifts a suppression.")
 class SuppressionDeleteInput:
     id: strawberry.ID = strawberry.field(description="Which suppression.")
     reason: str = strawberry.field(description="Why it is lifted; kept in the ledger. At most 1,000 characters.")
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of a change of the suppression list.")
@@ -80,6 +82,7 @@ class SuppressionMutations:
         "Puts an address, a domain, a phone number or a person on the suppression list. The open recipients concerned "
         "end at once, with the reason SUPPRESSED. What is on it already is answered as it is.",
         scope=Scope.SUPPRESSIONS_WRITE,
+        transactions_of_its_own=True,
     )
     async def suppression_create(self, info: Info, input: SuppressionCreateInput) -> SuppressionCreatePayload | None:
         me = info.context.caller
@@ -90,7 +93,17 @@ class SuppressionMutations:
             contact_id=key_of(Prefix.CONTACT, input.contact_id, ["contactId"]) if input.contact_id else None,
             note=input.note,
         )
-        done = await suppressing.create(me.workspace_id, me.actor, wanted)
+
+        async def write() -> SuppressionCreatePayload:
+            put = await suppressing.put(me.workspace_id, me.actor, wanted)
+            return SuppressionCreatePayload(
+                suppression_key=put.suppression_id, ended_recipients=put.ended, in_flight=put.in_flight
+            )
+
+        answer = await carried_out(info, input, write)
+        assert answer.suppression_key is not None
+        first = Suppressing(answer.suppression_key, answer.ended_recipients, answer.in_flight, True)
+        done = await suppressing.settle_before_the_answer(me.workspace_id, first)
         return SuppressionCreatePayload(
             suppression_key=done.suppression_id, ended_recipients=done.ended, in_flight=done.in_flight
         )

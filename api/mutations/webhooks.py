@@ -8,7 +8,7 @@ from strawberry import UNSET
 
 from api.context import Info
 from api.ids import key_of
-from api.mutations.carrying_out import mutation
+from api.mutations.carrying_out import mutation, repeatable
 from api.mutations.payloads import Payload
 from api.types.fields import resolved
 from api.types.webhooks import WebhookDelivery, WebhookEndpoint
@@ -28,6 +28,7 @@ class WebhookEndpointCreateInput:
     event_types: list[str] | None = strawberry.field(
         default=None, description="Of what it is to be told, see RecipientEvent.type. Left out or null: of everything."
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Changes an endpoint. What is left out is kept.")
@@ -40,26 +41,31 @@ class WebhookEndpointUpdateInput:
         default=None,
         description=f"{_KEEPS} Switched on again, it is sent what happened meanwhile, as far as that is kept.",
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Removes an endpoint.")
 class WebhookEndpointDeleteInput:
     id: strawberry.ID = strawberry.field(description="Which endpoint.")
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Gives an endpoint a new secret.")
 class WebhookSecretRotateInput:
     id: strawberry.ID = strawberry.field(description="Which endpoint.")
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Sends an endpoint a test.")
 class WebhookEndpointTestInput:
     id: strawberry.ID = strawberry.field(description="Which endpoint.")
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Sends one event again.")
 class WebhookDeliveryRedeliverInput:
     id: strawberry.ID = strawberry.field(description="Which delivery.")
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.input(description="Sends a span of the feed again.")
@@ -69,18 +75,19 @@ class WebhookEndpointReplayInput:
     until: str | None = strawberry.field(
         default=None, description="The cursor of the last one that is. Left out or null: as far as it was told."
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of a change of an endpoint.")
 class EndpointPayload(Payload):
-    endpoint_key: strawberry.Private[UUID | None] = None
+    webhook_endpoint_key: strawberry.Private[UUID | None] = None
 
     @resolved("The endpoint as it is now; null when the change was refused.")
     async def endpoint(self, info: Info) -> WebhookEndpoint | None:
-        if self.endpoint_key is None:
+        if self.webhook_endpoint_key is None:
             return None
-        found: Any = await reading.endpoints_by_ids(info.context.caller.workspace_id, [self.endpoint_key])
-        shown: WebhookEndpoint | None = found.get(self.endpoint_key)
+        found: Any = await reading.endpoints_by_ids(info.context.caller.workspace_id, [self.webhook_endpoint_key])
+        shown: WebhookEndpoint | None = found.get(self.webhook_endpoint_key)
         return shown
 
 
@@ -106,14 +113,14 @@ class WebhookSecretRotatePayload(EndpointPayload):
 
 @strawberry.type(description="What came of sending an event.")
 class DeliveryPayload(Payload):
-    delivery_key: strawberry.Private[UUID | None] = None
+    webhook_delivery_key: strawberry.Private[UUID | None] = None
 
     @resolved("The delivery as it is now; null when it was refused. Ask for it again to see what was answered.")
     async def delivery(self, info: Info) -> WebhookDelivery | None:
-        if self.delivery_key is None:
+        if self.webhook_delivery_key is None:
             return None
-        found: Any = await reading.deliveries_by_ids(info.context.caller.workspace_id, [self.delivery_key])
-        shown: WebhookDelivery | None = found.get(self.delivery_key)
+        found: Any = await reading.deliveries_by_ids(info.context.caller.workspace_id, [self.webhook_delivery_key])
+        shown: WebhookDelivery | None = found.get(self.webhook_delivery_key)
         return shown
 
 
@@ -154,7 +161,7 @@ class WebhookMutations:
             description=input.description,
             event_types=input.event_types,
         )
-        return WebhookEndpointCreatePayload(endpoint_key=made.endpoint_id, secret=made.secret)
+        return WebhookEndpointCreatePayload(webhook_endpoint_key=made.endpoint_id, secret=made.secret)
 
     @mutation("Changes an endpoint, or switches it off and on.", scope=Scope.WEBHOOKS_WRITE)
     async def webhook_endpoint_update(
@@ -169,7 +176,7 @@ class WebhookMutations:
         key = await webhooks.update(
             info.context.caller.workspace_id, info.context.settings.reach, _key(input.id), changes
         )
-        return WebhookEndpointUpdatePayload(endpoint_key=key)
+        return WebhookEndpointUpdatePayload(webhook_endpoint_key=key)
 
     @mutation("Removes an endpoint and its log.", scope=Scope.WEBHOOKS_WRITE)
     async def webhook_endpoint_delete(
@@ -186,14 +193,14 @@ class WebhookMutations:
         self, info: Info, input: WebhookSecretRotateInput
     ) -> WebhookSecretRotatePayload | None:
         made = await webhooks.rotate_secret(info.context.caller.workspace_id, info.context.vault, _key(input.id))
-        return WebhookSecretRotatePayload(endpoint_key=made.endpoint_id, secret=made.secret)
+        return WebhookSecretRotatePayload(webhook_endpoint_key=made.endpoint_id, secret=made.secret)
 
     @mutation("Sends an event of type `webhook.test` to an endpoint.", scope=Scope.WEBHOOKS_WRITE)
     async def webhook_endpoint_test(
         self, info: Info, input: WebhookEndpointTestInput
     ) -> WebhookEndpointTestPayload | None:
         key = await webhooks.send_test(info.context.caller.workspace_id, _key(input.id))
-        return WebhookEndpointTestPayload(delivery_key=key)
+        return WebhookEndpointTestPayload(webhook_delivery_key=key)
 
     @mutation(
         "Sends one event again now, whatever became of it, under the same `webhook-id`.", scope=Scope.WEBHOOKS_WRITE
@@ -203,7 +210,7 @@ class WebhookMutations:
     ) -> WebhookDeliveryRedeliverPayload | None:
         delivery = key_of(Prefix.WEBHOOK_DELIVERY, input.id, ["id"])
         key = await webhooks.redeliver(info.context.caller.workspace_id, delivery)
-        return WebhookDeliveryRedeliverPayload(delivery_key=key)
+        return WebhookDeliveryRedeliverPayload(webhook_delivery_key=key)
 
     @mutation(
         f"Sends a span of the feed to an endpoint again, at most {webhooks.REPLAYED_AT_MOST:,} events, each under its "
@@ -215,4 +222,4 @@ class WebhookMutations:
     ) -> WebhookEndpointReplayPayload | None:
         key = _key(input.id)
         count = await webhooks.replay(info.context.caller.workspace_id, key, input.after, input.until)
-        return WebhookEndpointReplayPayload(endpoint_key=key, count=count)
+        return WebhookEndpointReplayPayload(webhook_endpoint_key=key, count=count)

@@ -33,6 +33,7 @@ class Prefix(StrEnum):
     WEBHOOK_ENDPOINT = "whe"
     WEBHOOK_DELIVERY = "whd"
     SUPPRESSION = "sup"
+    AUDIT_ENTRY = "aud"
 
 
 class IdMalformed(Exception):

@@ -171,6 +171,7 @@ NOTED = {
     ("events", "message_id"): _HISTORY,
     ("events", "step_error_id"): _HISTORY,
     ("events", "mailbox_id"): _HISTORY,
+    ("audit_entries", "actor_id"): _ACTOR,
 }
 
 # Directly below a workspace.
@@ -178,6 +179,8 @@ TENANTS = (
     *("api_keys", "users", "contacts", "suppressions", "mailboxes", "sequences", "feeds", "webhook_endpoints"),
     "inbound_mails",
     "error_group_retries",
+    "idempotency_keys",
+    "audit_entries",
 )
 
 UNIQUE: dict[str, tuple[str, str]] = {
@@ -252,10 +255,17 @@ INDEXES: dict[str, str] = {
     "webhook_deliveries_in_hand": "ON webhook_deliveries (endpoint_id) WHERE lease_until IS NOT NULL",
     "webhook_deliveries_by_age": "ON webhook_deliveries (endpoint_id, created_at DESC, id DESC)",
     "webhook_deliveries_old": "ON webhook_deliveries (created_at) WHERE state <> 'PENDING'",
+    "idempotency_keys_by_age": "ON idempotency_keys (created_at)",
+    "audit_entries_by_age": "ON audit_entries (workspace_id, at DESC, id DESC)",
+    "audit_entries_by_object": "ON audit_entries USING gin (object_ids jsonb_path_ops)",
     "events_numbered": "UNIQUE ON events (workspace_id, seq) WHERE seq IS NOT NULL",
     "events_unnumbered": "ON events (recorded_at) WHERE seq IS NULL",
     "events_by_sequence": "ON events (sequence_id, seq) WHERE seq IS NOT NULL",
 }
+
+
+# What is written there is never changed or removed: a trigger before UPDATE, DELETE and TRUNCATE refuses it.
+APPEND_ONLY = ("audit_entries",)
 
 
 def statements() -> list[str]:

@@ -17,8 +17,3 @@ def test_the_file_is_what_the_code_says() -> None:
 
 def test_the_file_is_a_valid_schema() -> None:
     build_schema(sdl())
-
-
-@pytest.mark.parametrize("word", ["idempotencyKey"])
-def test_nothing_is_taken_that_is_not_kept(word: str) -> None:
-    assert word not in sdl()

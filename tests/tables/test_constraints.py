@@ -196,3 +196,15 @@ async def test_nothing_points_into_another_workspace_and_nobody_is_open_twice(
             mine.recipient_ids[0],
         )
     assert refusal.value.constraint_name == "recipients_one_open"
+
+
+async def test_what_is_append_only_refuses_every_other_change(migrated: asyncpg.Connection) -> None:
+    rows = await migrated.fetch(
+        "SELECT tgrelid::regclass::text AS place, pg_get_triggerdef(oid) AS definition FROM pg_trigger "
+        "WHERE NOT tgisinternal"
+    )
+    guarded = {row["place"] for row in rows if "BEFORE DELETE OR UPDATE OR TRUNCATE" in row["definition"]}
+    assert guarded == set(constraints.APPEND_ONLY)
+    for table in constraints.APPEND_ONLY:
+        with pytest.raises(asyncpg.RestrictViolationError):
+            await migrated.execute(f"TRUNCATE {table}")

@@ -44,6 +44,11 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
     ("domain.reading.sequences", "FROM steps t"): ({"t"}, LISTED),
     ("domain.reading.step_errors", "FROM step_errors e"): ({"e"}, LISTED),
     ("domain.reading.suppressions", "FROM suppressions s"): ({"s", "k"}, LISTED),
+    ("domain.deeds", "DELETE FROM idempotency_keys"): (
+        {"idempotency_keys", "k"},
+        "finds what is too old, in every workspace",
+    ),
+    ("domain.reading.audit", "FROM audit_entries a"): ({"a"}, LISTED),
     ("domain.reading.users", "FROM users u"): ({"u"}, LISTED),
     ("domain.reading.webhooks", "FROM webhook_endpoints w"): ({"w"}, LISTED),
     ("domain.reading.webhooks", "FROM webhook_deliveries d JOIN"): ({"d", "w"}, LISTED),
