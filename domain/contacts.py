@@ -16,7 +16,7 @@ import asyncpg
 import orjson
 
 from domain.database import Tx, tx
-from domain.refusals import ContactAmbiguous, DuplicateInBatch, Invalid, NotFound, Refusal, api_name
+from domain.refusals import ContactAmbiguous, DuplicateInBatch, Invalid, NotFound, PersonErased, Refusal, api_name
 from domain.rules.addresses import (
     EmailInvalid,
     TimeZoneUnknown,
@@ -163,11 +163,13 @@ async def _write_round(
 ) -> set[int]:
     """Answer the wanted ones; return those that lost against a contact written at the same moment."""
     known = await _find(t, list(wanted.values()))
+    erased = await _erased(t, list(wanted.values()))
     rows: dict[int, dict[str, Any]] = {}
     changed: list[dict[str, Any]] = []
     for index, fields in wanted.items():
         try:
             row, is_new, is_changed = _match(t, fields, known)
+            _refuse_erased(row, known, erased)
             _refuse_twin(index, row, is_new, seen)
         except Refusal as refusal:
             answers[index] = refusal
@@ -187,7 +189,7 @@ async def _find(t: Tx, wanted: Sequence[ContactFields]) -> list[asyncpg.Record]:
     return await t.fetch(
         """
         SELECT * FROM contacts
-        WHERE workspace_id = $1
+        WHERE workspace_id = $1 AND erased_at IS NULL
             AND (id = ANY($2::uuid[]) OR external_id = ANY($3::text[]) OR email_key = ANY($4::text[]))
         """,
         t.workspace_id,
@@ -195,6 +197,31 @@ async def _find(t: Tx, wanted: Sequence[ContactFields]) -> list[asyncpg.Record]:
         [fields.values["external_id"] for fields in wanted if fields.values.get("external_id")],
         [address_key(email) for fields in wanted if (email := fields.values.get("email"))],
     )
+
+
+async def _erased(t: Tx, wanted: Sequence[ContactFields]) -> set[str]:
+    """Return the hashes of the addresses and numbers given whose person was erased and must not come back."""
+    keys = [address_key(email) for fields in wanted if (email := fields.values.get("email"))]
+    keys += [key for fields in wanted if (phone := fields.values.get("phone")) and (key := phone_key(phone))]
+    rows = await t.fetch(
+        "SELECT value FROM suppressions WHERE workspace_id = $1 AND kind = 'ERASED' AND value = ANY($2::text[]) "
+        "AND lifted_at IS NULL",
+        t.workspace_id,
+        [t.hashed(key) for key in keys],
+    )
+    return {row["value"] for row in rows}
+
+
+def _refuse_erased(row: Mapping[str, Any], known: Sequence[asyncpg.Record], erased: set[str]) -> None:
+    """Refuse an address or number of somebody erased, unless the contact has it already.
+
+    Raises:
+        PersonErased
+    """
+    before = next((one for one in known if one["id"] == row["id"]), None)
+    for name in ("email_hash", "phone_hash"):
+        if row[name] in erased and (before is None or before[name] != row[name]):
+            raise PersonErased
 
 
 def _match(t: Tx, fields: ContactFields, known: Sequence[asyncpg.Record]) -> tuple[dict[str, Any], bool, bool]:

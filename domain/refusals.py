@@ -181,6 +181,16 @@ class Suppressed(EnrolmentRefused):
         )
 
 
+class PersonErased(EnrolmentRefused):
+    code = "SUPPRESSED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This person asked not to be written to and was erased, so nothing about them is taken in again. "
+            "Only an entry of the suppression list that is lifted changes that."
+        )
+
+
 class EmailBouncedBefore(EnrolmentRefused):
     code = "EMAIL_BOUNCED_BEFORE"
 

@@ -15,7 +15,7 @@ from api.mutations.carrying_out import mutation, repeatable
 from api.mutations.payloads import ContactPayload, Payload, RecipientPayload
 from api.mutations.refusals import BatchTooLarge, told
 from api.types.scalars import JSON
-from domain import contacts, enrolment
+from domain import contacts, enrolment, erasing
 from domain.contacts import ContactFields
 from domain.enrolment import Answer, Candidate, Enrolment
 from domain.refusals import Invalid, Refusal
@@ -59,6 +59,22 @@ class ContactUpsertInput(ContactFieldsInput):
 @strawberry.type(description="What came of writing a contact.")
 class ContactUpsertPayload(ContactPayload):
     pass
+
+
+@strawberry.input(description="Erases a person.")
+class ContactEraseInput:
+    id: strawberry.ID = strawberry.field(description="Which contact.")
+
+
+@strawberry.type(description="What came of erasing a person.")
+class ContactErasePayload(Payload):
+    erased_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The contact that is there no longer; null when it was refused."
+    )
+    stopped_recipients: int = strawberry.field(default=0, description="How many open recipients were stopped.")
+    in_flight: int = strawberry.field(
+        default=0, description="Messages whose hand-over had begun before this answer; they cannot be called back."
+    )
 
 
 @strawberry.input(description="One person to enrol: an existing contact, fields that make or find one, or both.")
@@ -114,6 +130,17 @@ class PeopleMutations:
     async def contact_upsert(self, info: Info, input: ContactUpsertInput) -> ContactUpsertPayload | None:
         key = await contacts.upsert(info.context.caller.workspace_id, _fields(input, input.id, ["id"], []))
         return ContactUpsertPayload(contact_key=key)
+
+    @mutation(
+        "Erases a person for good: stops their open recipients and removes everything that says who they are, from "
+        "messages, tasks and errors, too. Counts stay. Of an opt-out a keyed hash of the address is kept, so that the "
+        "person cannot come back by an import.",
+        scope=Scope.CONTACTS_WRITE,
+    )
+    async def contact_erase(self, info: Info, input: ContactEraseInput) -> ContactErasePayload | None:
+        me = info.context.caller
+        done = await erasing.erase(me.workspace_id, me.actor, key_of(Prefix.CONTACT, input.id, ["id"]))
+        return ContactErasePayload(erased_id=input.id, stopped_recipients=done.stopped, in_flight=done.in_flight)
 
     @mutation(
         f"Enrols up to {CONTACTS_AT_MOST} people in a sequence, with a result for each: one who is refused does not "

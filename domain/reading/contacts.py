@@ -19,7 +19,7 @@ NEWEST_FIRST: Final = Order(mark="con.created_at_desc", column="c.created_at", i
 CONTACTS: Final = Listing(
     columns=columns_of("c", ContactRow.COLUMNS),
     source="FROM contacts c",
-    living=("c.workspace_id = $1",),
+    living=("c.workspace_id = $1", "c.erased_at IS NULL"),
     make=to_contact,
 )
 

@@ -28,6 +28,7 @@ class Contact(Model):
     email_bounced_at = fields.DatetimeField(null=True)
     email_changed_at = fields.DatetimeField(null=True)  # to another address, or to none
     out_of_office_until = fields.DatetimeField(null=True)
+    erased_at = fields.DatetimeField(null=True)  # nothing that says who it was is left: domain/erasing.py
     created_at = fields.DatetimeField(auto_now_add=True)
     updated_at = fields.DatetimeField(auto_now_add=True)
 
