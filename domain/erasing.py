@@ -111,8 +111,8 @@ async def _keep_hashes(t: Tx, contact: asyncpg.Record, actor: Actor) -> None:
     for row in plain:
         kept = await t.fetchval(
             "UPDATE suppressions s SET kind = 'ERASED', value = $3, note = NULL WHERE s.workspace_id = $1 "
-            "AND s.id = $2 AND (s.lifted_at IS NOT NULL OR NOT EXISTS (SELECT FROM suppressions o WHERE o.workspace_id = $1 "
-            "AND o.kind = 'ERASED' AND o.value = $3 AND o.lifted_at IS NULL)) RETURNING s.id",
+            "AND s.id = $2 AND (s.lifted_at IS NOT NULL OR NOT EXISTS (SELECT FROM suppressions o "
+            "WHERE o.workspace_id = $1 AND o.kind = 'ERASED' AND o.value = $3 AND o.lifted_at IS NULL)) RETURNING s.id",
             t.workspace_id,
             row["id"],
             t.hashed(row["value"]),
