@@ -175,7 +175,8 @@ def test_the_doctor_looks_at_everything_else_when_settings_are_missing(
     findings = json.loads(answer.stdout)["findings"]
     broken = [(finding["part"], finding["found"].partition(" ")[0]) for finding in findings if finding["fix"]]
     assert broken[:2] == [("settings", "RELANCE_SECRET_KEY"), ("settings", "RELANCE_PORT")]
-    assert {part for part, _ in broken} == {"settings", "worker", "Redis", "API"}
+    # An API of somebody's own may answer at the default port.
+    assert {part for part, _ in broken} - {"API"} == {"settings", "worker", "Redis"}
     assert "PostgreSQL" in {finding["part"] for finding in findings}
 
 

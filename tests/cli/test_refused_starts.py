@@ -12,18 +12,16 @@ from tests.cli.running import free_port, relance
 
 
 def test_a_redis_that_cannot_be_reached_is_told_at_once(environment: dict[str, str], tmp_path: Path) -> None:
-    answer = relance(
-        "up", "--data", str(tmp_path / "d"), environment=environment | {"REDIS_URL": "redis://127.0.0.1:1/0"}
-    )
+    up = ("up", "--data", str(tmp_path / "d"), "--port", str(free_port()))
+    answer = relance(*up, environment=environment | {"REDIS_URL": "redis://127.0.0.1:1/0"})
     assert answer.returncode == 1
     assert "Redis at 127.0.0.1:1/0 cannot be reached" in answer.stderr
     assert not (tmp_path / "d" / "connection.json").exists()
 
 
 def test_a_wrong_setting_is_told_before_anything_starts(tmp_path: Path) -> None:
-    answer = relance(
-        "up", "--data", str(tmp_path / "d"), environment={"DATABASE_URL": "x", "RELANCE_LOG_LEVEL": "loud"}
-    )
+    up = ("up", "--data", str(tmp_path / "d"), "--port", str(free_port()))
+    answer = relance(*up, environment={"DATABASE_URL": "x", "RELANCE_LOG_LEVEL": "loud"})
     assert answer.returncode == 1
     assert "DATABASE_URL is not a database address" in answer.stderr
     assert "RELANCE_LOG_LEVEL is “loud”" in answer.stderr
