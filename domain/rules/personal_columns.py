@@ -54,9 +54,11 @@ PERSONAL: Final[Mapping[str, Mapping[str, str]]] = {
 NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     # Codes, and what the workspace has written for everyone or about itself.
     "api_keys": ("name", "public_id", "scopes", "secret_hash"),
+    "audit_entries": ("actor_kind", "action", "object_ids", "request_id"),
     "error_group_retries": ("actor_kind",),
     "events": (*("type", "previous_status", "status", "previous_stage", "stage", "end_reason", "actor_kind"),),
     "feeds": ("epoch",),
+    "idempotency_keys": ("key", "mutation", "input_digest", "answer"),  # ids alone, for a day
     "inbound_mails": ("fingerprint", "source", "outcome"),
     "mailboxes": (
         *("address", "address_key", "display_name", "state", "state_code", "state_message", "held_back_by"),
