@@ -22,7 +22,7 @@ from api.ring import Hub
 from api.rounds import endlessly
 from api.schema import schema, sdl
 from api.server_pages import Pages
-from api.server_parts import ServerParts, TrySmtp
+from api.server_parts import ServerParts, TryMailbox
 from api.websocket import GraphQLOverWebSocket
 from domain.database import database
 from domain.opting_out import PATH as OPT_OUT_PATH
@@ -34,10 +34,10 @@ _KEYS_CHECKED_EVERY_SECONDS: Final = 2.0
 _GRACEFUL_SECONDS: Final = 10
 
 
-def create_app(settings: Settings, *, try_smtp: TrySmtp | None = None) -> Starlette:
+def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> Starlette:
     """Return the API as an ASGI application. Its lifespan opens the database, listens to Redis and polls the feed.
 
-    `try_smtp` signs in to a mail server for `mailboxConnect`; without it that mutation says that it cannot.
+    `try_mailbox` signs in to a mailbox's servers for `mailboxConnect`; without it that mutation says that it cannot.
     """
     process = ServerParts(
         settings=settings,
@@ -45,7 +45,7 @@ def create_app(settings: Settings, *, try_smtp: TrySmtp | None = None) -> Starle
         hub=Hub(settings.redis_url),
         keys=KeyRing(),
         vault=Vault(settings.secret_key, settings.previous_keys),
-        try_smtp=try_smtp,
+        try_mailbox=try_mailbox,
     )
     over_http, over_websocket = GraphQLOverHttp(process), GraphQLOverWebSocket(process)
     pages = Pages(process, sdl())
@@ -111,10 +111,10 @@ def tune_garbage_collection() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-def server(settings: Settings, *, try_smtp: TrySmtp | None = None) -> uvicorn.Server:
+def server(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> uvicorn.Server:
     """Return the server, not yet running; `await server.serve()` runs it until `should_exit` is set or a signal."""
     config = uvicorn.Config(
-        create_app(settings, try_smtp=try_smtp),
+        create_app(settings, try_mailbox=try_mailbox),
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -130,8 +130,8 @@ def server(settings: Settings, *, try_smtp: TrySmtp | None = None) -> uvicorn.Se
     return uvicorn.Server(config)
 
 
-async def serve(settings: Settings, *, try_smtp: TrySmtp | None = None) -> None:
+async def serve(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> None:
     """Serve until a signal to end arrives, then let running requests finish for up to 10 seconds."""
-    running = server(settings, try_smtp=try_smtp)
+    running = server(settings, try_mailbox=try_mailbox)
     tune_garbage_collection()
     await running.serve()

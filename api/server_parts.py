@@ -10,24 +10,26 @@ from api.auth import KeyRing
 from api.context import Caller, Context
 from api.loaders import Loaders
 from api.ring import Hub
-from domain.mailbox_sign_in import SmtpSignIn
+from domain.mailbox_sign_in import ImapSignIn, SmtpSignIn
 from domain.rules.step_errors import StepErrorCode
 from domain.secrets import Vault
 from domain.settings import Settings
 
-__all__ = ["ServerParts", "SignInRefused", "SmtpSignIn", "TrySmtp", "parts_of"]
+__all__ = ["ImapSignIn", "ServerParts", "SignInRefused", "SmtpSignIn", "TryMailbox", "parts_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class SignInRefused:
-    """Why a sign-in did not work: a step error code and the server's words."""
+    """Why a sign-in did not work: a step error code, the server's words, and which of the two servers it was."""
 
     code: StepErrorCode
     words: str
+    reading: bool = False
 
 
-TrySmtp = Callable[[SmtpSignIn], Awaitable[SignInRefused | None]]
-"""Signs in for real and ends the connection; None means that it worked. Bounded in time by whoever wires it."""
+TryMailbox = Callable[[SmtpSignIn, ImapSignIn | None], Awaitable[SignInRefused | None]]
+"""Signs in for sending, and for reading where the mailbox is read, and ends the connections; None means that all
+worked. Bounded in time by whoever wires it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,7 +41,7 @@ class ServerParts:
     hub: Hub
     keys: KeyRing
     vault: Vault
-    try_smtp: TrySmtp | None = None
+    try_mailbox: TryMailbox | None = None
 
     def context(self, caller: Caller, request_id: str) -> Context:
         """Return the surroundings of one operation, with loaders of its own."""

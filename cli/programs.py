@@ -23,13 +23,13 @@ def load_api() -> Callable[[], None]:
     import uvloop
 
     from api.app import server, tune_garbage_collection
+    from cli.mailbox_sign_in import try_mailbox
     from cli.reaching import reach
-    from cli.smtp_sign_in import try_smtp
     from domain.settings import Settings, read_settings
 
     async def until_told(settings: Settings) -> None:
         await reach(settings.database_url)  # what the server would only log is refused here, in one sentence
-        running = server(settings, try_smtp=try_smtp)
+        running = server(settings, try_mailbox=try_mailbox)
 
         def tell() -> None:
             running.force_exit = running.should_exit

@@ -335,6 +335,13 @@ def _lost(problem: BaseException) -> bool:
     return isinstance(problem, _LOST)
 
 
+def is_an_outage(problem: BaseException) -> bool:
+    """Return whether the database or the network failed, rather than what was asked of it."""
+    if isinstance(problem, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError):
+        return False
+    return isinstance(problem, OSError | asyncpg.PostgresError | asyncpg.InterfaceError | DatabaseUnreachable)
+
+
 async def _fate(clock: asyncpg.Record) -> str:
     """Return what became of a transaction: committed, aborted, or after seconds of waiting still "in progress"."""
     fate = "in progress"

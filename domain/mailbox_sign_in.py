@@ -4,22 +4,36 @@ Source: product.md section 4; reliability.md 2.23.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 from uuid import UUID
 
 from domain.database import fetch
 from domain.refusals import NotFound
 from domain.secrets import Vault
 
+Security = Literal["NONE", "STARTTLS", "TLS"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpSignIn:
-    """Where and as whom."""
+    """Where and as whom to send."""
 
     address: str
     host: str
     port: int
-    security: str  # NONE, STARTTLS or TLS
+    security: Security
     username: str | None
+    password: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImapSignIn:
+    """Where and as whom to read."""
+
+    host: str
+    port: int
+    security: Security
+    username: str
     password: str | None = field(repr=False)
 
 
@@ -47,4 +61,32 @@ async def smtp_sign_in(workspace_id: UUID, vault: Vault, mailbox_id: UUID) -> Sm
         security=row["smtp_security"],
         username=row["smtp_username"],
         password=vault.open(bytes(sealed), workspace_id, "mailboxes.smtp_password", mailbox_id) if sealed else None,
+    )
+
+
+async def imap_sign_in(workspace_id: UUID, vault: Vault, mailbox_id: UUID) -> ImapSignIn | None:
+    """Return how to sign in for reading; None when the mailbox has no IMAP server.
+
+    Raises:
+        NotFound
+        SecretUnreadable: the password was saved with another key.
+    """
+    rows = await fetch(
+        "SELECT address, imap_host, imap_port, imap_security, imap_username, imap_password FROM mailboxes "
+        "WHERE workspace_id = $1 AND id = $2",
+        workspace_id,
+        mailbox_id,
+    )
+    if not rows:
+        raise NotFound("mailbox", field=["id"])
+    row = rows[0]
+    if row["imap_host"] is None:
+        return None
+    sealed = row["imap_password"]
+    return ImapSignIn(
+        host=row["imap_host"],
+        port=row["imap_port"],
+        security=row["imap_security"],
+        username=row["imap_username"] or row["address"],
+        password=vault.open(bytes(sealed), workspace_id, "mailboxes.imap_password", mailbox_id) if sealed else None,
     )

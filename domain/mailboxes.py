@@ -8,7 +8,7 @@ Source: product.md section 4.
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 from uuid import UUID
@@ -53,7 +53,7 @@ class MailboxFields:
     minimum_gap_seconds: int | None = None
 
 
-CLEARABLE: Final = ("display_name", "smtp_username", "smtp_password")
+CLEARABLE: Final = ("display_name", "smtp_username", "smtp_password", "imap_host")
 _DEFAULTS: Final[dict[str, Any]] = {"smtp_security": "STARTTLS", "daily_limit": 200, "minimum_gap_seconds": 60}
 
 
@@ -68,8 +68,15 @@ async def create(workspace_id: UUID, vault: Vault, given: MailboxFields) -> UUID
     for name, label in (("address", "an address"), ("smtp_host", "an SMTP host")):
         if not values.get(name):
             raise Invalid(f"A mailbox needs {label}.", field=[api_name(name)])
+    if "imap_host" in values:
+        # Most accounts have one user name and one password for both.
+        for name in ("username", "password"):
+            if f"smtp_{name}" in values:
+                values.setdefault(f"imap_{name}", values[f"smtp_{name}"])
     mailbox_id = new_id()
     sealed = _sealed(vault, workspace_id, mailbox_id, values) | {"address_key": address_key(values["address"])}
+
+    _refuse_reading_without_password(sealed)
 
     async def work(t: Tx) -> UUID:
         await _refuse_taken(t, sealed["address_key"], mailbox_id)
@@ -100,11 +107,15 @@ async def update(
         NotFound
     """
     values = _sealed(vault, workspace_id, mailbox_id, _checked(given)) | dict.fromkeys(clears)
+    if "imap_host" in clears:  # not read any more: the rest would only wait to be sent elsewhere
+        values |= dict.fromkeys(("imap_port", "imap_security", "imap_username", "imap_password"))
     if "address" in values:
         values["address_key"] = address_key(values["address"])
 
     async def work(t: Tx) -> UUID:
-        _refuse_password_elsewhere(await _locked(t, mailbox_id), values)
+        stored = await _locked(t, mailbox_id)
+        _refuse_password_elsewhere(stored, values)
+        _refuse_reading_without_password({**stored, **values})
         if "address_key" in values:
             await _refuse_taken(t, values["address_key"], mailbox_id)
         if values:
@@ -271,6 +282,12 @@ def _refuse_password_elsewhere(stored: asyncpg.Record, values: dict[str, Any]) -
             )
 
 
+def _refuse_reading_without_password(values: Mapping[str, Any]) -> None:
+    """Raises: Invalid: a mailbox that is to be read has no password for it."""
+    if values.get("imap_host") is not None and values.get("imap_password") is None:
+        raise Invalid("To read its mail, a mailbox needs a password. Give imapPassword.", field=["imapPassword"])
+
+
 def _checked(given: MailboxFields) -> dict[str, Any]:
     """Return the values that were given, checked.
 
@@ -291,6 +308,9 @@ def _checked(given: MailboxFields) -> dict[str, Any]:
             raise Invalid("A port is a number from 1 to 65535.", field=[f"{kind}Port"])
         if values.get(f"{kind}_security", "TLS") not in _SECURITY:
             raise Invalid("The security is NONE, STARTTLS or TLS.", field=[f"{kind}Security"])
+    if "imap_host" in values:
+        values.setdefault("imap_security", "TLS")
+        values.setdefault("imap_port", 993 if values["imap_security"] == "TLS" else 143)
     if not 1 <= values.get("daily_limit", 1) <= 100_000:
         raise Invalid("The daily limit is 1 to 100,000 messages.", field=["dailyLimit"])
     if not 0 <= values.get("minimum_gap_seconds", 0) <= 86_400:

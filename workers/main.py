@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -30,21 +31,25 @@ from domain import (
     deeds,
     error_groups,
     faults,
+    inbound,
     mailboxes,
     pending,
     sending,
     sequences,
     suppressing,
     unconfirmed,
+    watching,
     webhook_delivery,
 )
 from domain.database import database, listen
+from domain.rules.inbound.intake import InboundSource
 from domain.secrets import Vault
 from domain.settings import Settings
 from workers.rounds import Round
 from workers.sender import Sender
 from workers.smtp_pool import SmtpPool
 from workers.telling import Teller
+from workers.watcher import Watcher
 from workers.webhooks import Deliverer
 
 log = logging.getLogger("relance.worker")
@@ -79,15 +84,15 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             links_url=settings.links_url,
         )
         teller = Teller(redis)
-        deliverer = Deliverer(
-            Vault(settings.secret_key), settings.reach, tls_context=tls_context, on_free=lambda: deliver.wake()
-        )
+        deliverer = Deliverer(vault, settings.reach, tls_context=tls_context, on_free=lambda: deliver.wake())
 
         async def number() -> bool:
             more = await teller.number_and_tell()
             deliver.wake()  # endpoints are told of what has a number
             return more
 
+        watcher = Watcher(vault, _take_in, lease=lease, tls_context=tls_context, on_due=lambda: turns.wake())
+        turns = Round("watching", watcher.turns, every_seconds=1.0)
         deliver = Round("webhooks", deliverer.claim_and_start, every_seconds=1.0)
         send = Round("send", sender.claim_and_start, every_seconds=1.0)
         rounds = [
@@ -100,7 +105,9 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             Round("unsendable", _fail_unsendable, every_seconds=1.0),
             Round("old keys", _forget_old_keys, every_seconds=60.0),
             Round("abandoned", _abandoned, every_seconds=min(5.0, settings.lease_seconds / 2)),
-            Round("forget", webhook_delivery.forget_old, every_seconds=600.0),
+            Round("forget", _forget_old, every_seconds=600.0),
+            Round("watches", watcher.take, every_seconds=min(5.0, settings.lease_seconds / 3)),
+            turns,
         ]
 
         # Outlives the others: what is finished after `stop` must not look like a dead worker's.
@@ -122,7 +129,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             for each in rounds:
                 each.wake()  # a loop that sleeps would keep the end waiting
             try:
-                await asyncio.gather(sender.stop(), deliverer.stop())
+                await asyncio.gather(sender.stop(), deliverer.stop(), watcher.stop())
             finally:
                 carried.set()
                 leases.wake()
@@ -131,6 +138,15 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await redis.aclose()
+
+
+async def _take_in(workspace_id: UUID, mailbox_id: UUID, raw: bytes) -> None:
+    await inbound.ingest(workspace_id, mailbox_id, raw, InboundSource.MAILBOX)
+
+
+async def _forget_old() -> bool:
+    deliveries = await webhook_delivery.forget_old()
+    return await watching.forget_old() > 0 or deliveries
 
 
 async def _put_pending() -> bool:

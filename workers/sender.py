@@ -14,13 +14,11 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-import asyncpg
-
 from domain import delivery, sending, signals, waiting
+from domain.database import is_an_outage
 from domain.delivery import NotSendable, Result
 from domain.faults import point
 from domain.opting_out import OptOutLinks
-from domain.refusals import DatabaseUnreachable
 from domain.rules.outcomes import Later, MailboxBroken, Outcome, Unknown
 from domain.secrets import SecretUnreadable, Vault
 from domain.sending import Account, Claim, Mark
@@ -115,7 +113,7 @@ class Sender:
             await self._carry_out(claim)
         except Exception as problem:
             # Past the second mark it is never claimed again: a person is asked when the lease runs out.
-            if _is_an_outage(problem) or claim.message_id in self._marked:
+            if is_an_outage(problem) or claim.message_id in self._marked:
                 raise
             self._failures[claim.message_id] = failures = self._failures.get(claim.message_id, 0) + 1
             if failures < _FAILURES_AT_MOST:
@@ -239,13 +237,6 @@ class Sender:
                 log.warning("%s outcomes are recorded one by one", len(together), exc_info=True)
                 failed.add(workspace_id)
         return [None if workspace in failed else result.message_id in recorded for workspace, result in results]
-
-
-def _is_an_outage(problem: Exception) -> bool:
-    """Return whether the database or the network failed rather than this message."""
-    if isinstance(problem, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError):
-        return False
-    return isinstance(problem, OSError | asyncpg.PostgresError | asyncpg.InterfaceError | DatabaseUnreachable)
 
 
 def _composed(claim: Claim, links: OptOutLinks) -> Letter | NotSendable:

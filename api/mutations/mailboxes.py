@@ -18,7 +18,7 @@ from api.mutations.refusals import MailboxNotConnected, told
 from api.server_parts import SignInRefused, parts_of
 from api.types.step_errors import SuggestedFix
 from domain import mailboxes
-from domain.mailbox_sign_in import smtp_sign_in
+from domain.mailbox_sign_in import imap_sign_in, smtp_sign_in
 from domain.mailboxes import MailboxFields
 from domain.refusals import Invalid
 from domain.rules.access import Scope
@@ -55,6 +55,18 @@ class MailboxCreateInput:
     smtp_security: ConnectionSecurity | None = strawberry.field(default=None, description=_NEW.format("STARTTLS"))
     smtp_username: str | None = strawberry.field(default=None, description=_NEW.format("no sign-in"))
     smtp_password: str | None = strawberry.field(default=None, description="Stored encrypted; never shown again.")
+    imap_host: str | None = strawberry.field(
+        default=None,
+        description=f"The server its mail is read from, for replies and bounces. {_NEW.format('not read')}",
+    )
+    imap_port: int | None = strawberry.field(default=None, description=_NEW.format("993, or 143 without TLS"))
+    imap_security: ConnectionSecurity | None = strawberry.field(default=None, description=_NEW.format("TLS"))
+    imap_username: str | None = strawberry.field(
+        default=None, description=_NEW.format("the one for sending, else the address")
+    )
+    imap_password: str | None = strawberry.field(
+        default=None, description=f"Stored encrypted; never shown again. {_NEW.format('the one for sending')}"
+    )
     daily_limit: int | None = strawberry.field(
         default=None, description=f"How many messages within 24 hours. {_NEW.format('200')}"
     )
@@ -74,6 +86,13 @@ class MailboxUpdateInput:
     smtp_security: ConnectionSecurity | None = strawberry.field(default=None, description=_KEEPS)
     smtp_username: str | None = strawberry.field(default=UNSET, description=_CLEARS)
     smtp_password: str | None = strawberry.field(default=UNSET, description=_CLEARS)
+    imap_host: str | None = strawberry.field(
+        default=UNSET, description="Left out: kept. Null: it is not read any more."
+    )
+    imap_port: int | None = strawberry.field(default=None, description=_KEEPS)
+    imap_security: ConnectionSecurity | None = strawberry.field(default=None, description=_KEEPS)
+    imap_username: str | None = strawberry.field(default=None, description=_KEEPS)
+    imap_password: str | None = strawberry.field(default=None, description=_KEEPS)
     daily_limit: int | None = strawberry.field(default=None, description=_KEEPS)
     minimum_gap_seconds: int | None = strawberry.field(default=None, description=_KEEPS)
     idempotency_key: str | None = repeatable()
@@ -112,6 +131,7 @@ class MailboxDisconnectPayload(MailboxPayload):
 
 _FIELDS = (
     *("address", "display_name", "smtp_host", "smtp_port", "smtp_security", "smtp_username", "smtp_password"),
+    *("imap_host", "imap_port", "imap_security", "imap_username", "imap_password"),
     *("daily_limit", "minimum_gap_seconds"),
 )
 
@@ -122,8 +142,9 @@ def _key(id: str) -> UUID:
 
 def _fields(given: MailboxCreateInput | MailboxUpdateInput) -> MailboxFields:
     values: dict[str, Any] = {name: value for name in _FIELDS if (value := getattr(given, name)) not in (None, UNSET)}
-    if security := values.get("smtp_security"):
-        values["smtp_security"] = security.value
+    for name in ("smtp_security", "imap_security"):
+        if name in values:
+            values[name] = values[name].value
     return MailboxFields(**values)
 
 
@@ -150,18 +171,19 @@ class MailboxMutations:
         return MailboxUpdatePayload(mailbox_key=key)
 
     @mutation(
-        "Signs in to the mailbox's server for real. It sends from then on, and what waited for it may be retried; "
-        "where the sign-in fails it is disconnected, and says why.",
+        "Signs in to the mailbox's servers for real, for sending and, where it has an IMAP server, for reading. It "
+        "sends from then on, and what waited for it may be retried; where a sign-in fails it is disconnected, and says "
+        "why.",
         scope=Scope.MAILBOXES_WRITE,
         transactions_of_its_own=True,
     )
     async def mailbox_connect(self, info: Info, input: MailboxConnectInput) -> MailboxConnectPayload | None:
         me, key = info.context.caller, _key(input.id)
-        try_smtp = parts_of(info.context).try_smtp
-        if try_smtp is None:
+        try_mailbox = parts_of(info.context).try_mailbox
+        if try_mailbox is None:
             raise Invalid("This server cannot try mail servers. Start it with `relance api` or `relance up`.")
         account = await smtp_sign_in(me.workspace_id, info.context.vault, key)
-        refused = await try_smtp(account)
+        refused = await try_mailbox(account, await imap_sign_in(me.workspace_id, info.context.vault, key))
 
         async def write() -> MailboxConnectPayload:
             if refused is None:
@@ -186,4 +208,5 @@ def _not_connected(refused: SignInRefused, address: str, id: strawberry.ID) -> M
     fix = SuggestedFix(
         code=CATALOGUE[refused.code].fix, message=fix_sentence(refused.code, mailbox_address=address), target_id=id
     )
-    return MailboxNotConnected(sentence(refused.code, mailbox_address=address, detail=refused.words), fix)
+    words = sentence(refused.code, mailbox_address=address, detail=refused.words)
+    return MailboxNotConnected(f"Signing in for reading mail failed. {words}" if refused.reading else words, fix)

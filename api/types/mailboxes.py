@@ -1,12 +1,25 @@
 """Sending accounts."""
 
+from datetime import datetime
+
 import strawberry
 
 from api.context import Info
 from api.types.enums import MailboxState
 from api.types.fields import resolved
 from api.types.node import Connection, Node
-from domain.rules.step_errors import StepErrorCode
+from domain.rules.step_errors import StepErrorCode, sentence
+
+
+@strawberry.type(description="How the reading of a mailbox's mail goes.")
+class MailboxReading:
+    read_at: datetime | None = strawberry.field(
+        description="When its folders were last read to their ends; null when they never were."
+    )
+    problem_code: StepErrorCode | None = strawberry.field(description="Why it cannot be read now, as a code.")
+    problem_message: str | None = strawberry.field(
+        description="Why it cannot be read now, in words. What comes in meanwhile is read afterwards."
+    )
 
 
 @strawberry.type(description="A sending account.")
@@ -23,6 +36,15 @@ class Mailbox(Node):
     async def sent_last_24_hours(self, info: Info) -> int:
         found: int = (await info.context.loaders.use_of_mailbox(self)).sent_last_24_hours
         return found
+
+    @resolved("How the reading of its mail goes, for replies and bounces; null when it is not read.")
+    async def reading(self, info: Info) -> MailboxReading | None:
+        use = await info.context.loaders.use_of_mailbox(self)
+        if not use.read:
+            return None
+        code = StepErrorCode(use.reading_problem_code) if use.reading_problem_code else None
+        words = sentence(code, mailbox_address=self.address, detail=use.reading_problem_words) if code else None
+        return MailboxReading(read_at=use.read_at, problem_code=code, problem_message=words)
 
     @resolved("How many recipients wait for its turn: their step is due.")
     async def waiting_recipients(self, info: Info) -> int:

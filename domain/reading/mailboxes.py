@@ -36,7 +36,8 @@ async def by_ids(workspace_id: UUID, ids: Collection[UUID]) -> dict[UUID, Mailbo
 
 
 async def use(workspace_id: UUID, ids: Collection[UUID]) -> dict[UUID, MailboxUse]:
-    """Return how much these mailboxes are used: handed over within 24 hours, and due but waiting for the turn."""
+    """Return how these mailboxes are used: handed over within 24 hours, due but waiting for the turn, and how the
+    reading of their mail goes."""
     rows = await fetch(
         """
         SELECT m.id,
@@ -45,11 +46,23 @@ async def use(workspace_id: UUID, ids: Collection[UUID]) -> dict[UUID, MailboxUs
             (SELECT count(*) FROM recipients r JOIN sequences s ON s.workspace_id = $1 AND s.id = r.sequence_id
                 WHERE r.workspace_id = $1 AND r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL'
                 AND s.status = 'ACTIVE'
-                AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)) AS waiting
+                AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)) AS waiting,
+            m.imap_host, k.read_at, k.problem_code, k.problem_words
         FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id
+        LEFT JOIN mailbox_watches k ON k.workspace_id = m.workspace_id AND k.mailbox_id = m.id
         WHERE m.workspace_id = $1 AND m.id = ANY($2::uuid[])
         """,
         workspace_id,
         list(ids),
     )
-    return {row["id"]: MailboxUse(row["sent"], row["waiting"]) for row in rows}
+    return {
+        row["id"]: MailboxUse(
+            row["sent"],
+            row["waiting"],
+            read=row["imap_host"] is not None,
+            read_at=row["read_at"],
+            reading_problem_code=row["problem_code"],
+            reading_problem_words=row["problem_words"],
+        )
+        for row in rows
+    }

@@ -262,10 +262,14 @@ class StageCount:
 
 @dataclass(frozen=True, slots=True)
 class MailboxUse:
-    """How much a mailbox is used at the moment."""
+    """How a mailbox is used at the moment."""
 
     sent_last_24_hours: int
     waiting_recipients: int
+    read: bool  # whether it has an IMAP server
+    read_at: datetime | None
+    reading_problem_code: str | None
+    reading_problem_words: str | None
 
 
 @dataclass(frozen=True, slots=True)

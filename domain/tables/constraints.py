@@ -57,6 +57,7 @@ CHECKS: dict[str, tuple[str, str]] = {
     "steps_wait_not_negative": ("steps", "wait_amount >= 0"),
     "mailboxes_state_known": ("mailboxes", _one_of("state", ["CONNECTED", "DISCONNECTED", "HELD"])),
     "mailboxes_security_known": ("mailboxes", _one_of("smtp_security", ["NONE", "STARTTLS", "TLS"])),
+    "mailboxes_imap_security_known": ("mailboxes", _one_of("imap_security", ["NONE", "STARTTLS", "TLS"])),
     "mailboxes_limits_sensible": ("mailboxes", "daily_limit >= 1 AND minimum_gap_seconds >= 0"),
     "messages_direction_known": ("messages", _one_of("direction", ["OUTGOING", "INCOMING"])),
     "messages_state_known": (
@@ -148,6 +149,9 @@ TENANT_KEYS = (
     ("webhook_attempts", "endpoint_id", "webhook_endpoints"),
     ("inbound_mails", "message_id", "messages"),
     ("inbound_mails", "mailbox_id", "mailboxes"),
+    ("mailbox_watches", "mailbox_id", "mailboxes"),
+    ("watched_folders", "mailbox_id", "mailboxes"),
+    ("watched_mails", "mailbox_id", "mailboxes"),
 )
 
 # Ids that no key holds to the workspace, and why. Whoever reads one joins by workspace and id.
@@ -258,6 +262,8 @@ INDEXES: dict[str, str] = {
     "idempotency_keys_by_age": "ON idempotency_keys (created_at)",
     "audit_entries_by_age": "ON audit_entries (workspace_id, at DESC, id DESC)",
     "audit_entries_by_object": "ON audit_entries USING gin (object_ids jsonb_path_ops)",
+    "messages_unconfirmed": "ON messages (mailbox_id, marked_at) WHERE state = 'UNCONFIRMED'",
+    "watched_mails_by_age": "ON watched_mails (noted_at)",
     "events_numbered": "UNIQUE ON events (workspace_id, seq) WHERE seq IS NOT NULL",
     "events_unnumbered": "ON events (recorded_at) WHERE seq IS NULL",
     "events_by_sequence": "ON events (sequence_id, seq) WHERE seq IS NOT NULL",

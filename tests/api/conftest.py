@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.typing import Subprotocol
 
 from api.app import server
-from api.server_parts import ServerParts, SignInRefused, SmtpSignIn
+from api.server_parts import ImapSignIn, ServerParts, SignInRefused, SmtpSignIn
 from domain import keys
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.ids import Prefix, to_public
@@ -30,11 +30,13 @@ PATIENCE_SECONDS = 15.0
 SECRET_KEY = bytes(range(32))
 
 
-async def try_smtp(asked: SmtpSignIn) -> SignInRefused | None:
-    """The edge of the process: a mail server that only knows the password “right”."""
-    if asked.password in (None, "right"):
-        return None
-    return SignInRefused(StepErrorCode.MAILBOX_CREDENTIALS_REFUSED, "535 Authentication failed")
+async def try_mailbox(sending: SmtpSignIn, reading: ImapSignIn | None) -> SignInRefused | None:
+    """The edge of the process: mail servers that only know the password “right”."""
+    for asked in (sending, reading):
+        if asked is not None and asked.password not in (None, "right"):
+            words = "535 Authentication failed"
+            return SignInRefused(StepErrorCode.MAILBOX_CREDENTIALS_REFUSED, words, reading=asked is reading)
+    return None
 
 
 @dataclass
@@ -128,7 +130,7 @@ async def serving(settings: Settings) -> AsyncIterator[uvicorn.Server]:
     # With its protocol named: asyncio then sends small answers at once instead of waiting for more (Nagle).
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    running = server(settings, try_smtp=try_smtp)
+    running = server(settings, try_mailbox=try_mailbox)
     task = asyncio.create_task(running.serve(sockets=[listener]))
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):

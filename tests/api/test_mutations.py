@@ -228,10 +228,10 @@ async def test_the_answer_comes_before_the_number_and_the_event_follows(api: Api
 
 
 async def test_a_mistake_of_ours_is_masked_with_an_id_and_the_other_mutations_stand(api: Api) -> None:
-    async def broken(_: Any) -> None:
+    async def broken(*_: Any) -> None:
         raise ZeroDivisionError("secret words")
 
-    api.process.try_smtp = broken
+    api.process.try_mailbox = broken
     made = await api.change(
         "mailboxCreate", {"address": "jobs@sender.example", "smtpHost": "localhost"}, "mailbox { id }"
     )
