@@ -53,6 +53,9 @@ $(STAMP): requirements.lock pyproject.toml
 	touch "$(STAMP)"
 
 run: $(STAMP)
+	@"$(BIN)/python" -c "" 2>/dev/null || { \
+	  echo "This user cannot run the Python of $(VENV), which another user made. Clone the repository anew and run it there." >&2; exit 1; \
+	}
 	@exec "$(BIN)/relance" up --data "$(DATA)" --port "$(PORT)"
 
 test: $(STAMP)

@@ -3,12 +3,13 @@
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.cli.running import free_port, relance
+from tests.cli.running import ROOT, free_port, relance
 
 
 def test_a_redis_that_cannot_be_reached_is_told_at_once(environment: dict[str, str], tmp_path: Path) -> None:
@@ -60,6 +61,16 @@ def test_a_directory_or_a_file_in_it_that_belongs_to_somebody_else_is_refused_in
         os.seteuid(0)
         for directory in (roots, mine):
             shutil.rmtree(directory)
+
+
+def test_an_environment_of_another_user_is_told_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch(mode=0o600)
+    (tmp_path / ".installed").touch()
+    answer = subprocess.run(["make", "run", f"VENV={tmp_path}"], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert answer.returncode == 2
+    assert f"This user cannot run the Python of {tmp_path}" in answer.stderr
+    assert "Permission denied" not in answer.stderr
 
 
 def test_a_refused_key_makes_no_workspace(environment: dict[str, str]) -> None:
