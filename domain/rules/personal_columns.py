@@ -65,6 +65,7 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
         *("smtp_host", "smtp_security", "smtp_username", "smtp_password"),
         *("imap_host", "imap_security", "imap_username", "imap_password"),
     ),
+    "mailbox_watches": ("problem_code", "problem_words"),
     "messages": ("direction", "channel", "state", "classification"),
     "pending_actions": ("kind", "task_kind", "closed_by_kind", "outcome", "released_by_kind"),
     "recipient_steps": ("outcome",),
@@ -77,6 +78,8 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     "tallies": ("status", "stage"),
     "tortoise_migrations": ("app", "name"),
     "users": ("name", "email", "external_subject", "role"),
+    "watched_folders": ("folder",),
+    "watched_mails": ("folder", "problem"),  # the problem is the kind of our mistake, without the mail's words
     "webhook_attempts": ("url",),
     "webhook_deliveries": ("type", "state", "last_problem"),
     "webhook_endpoints": (
