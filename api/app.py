@@ -17,6 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from api.auth import KeyRing
 from api.http import BODY_LIMIT_BYTES, GraphQLOverHttp
+from api.inbound_door import INBOUND_PATH, InboundDoor
 from api.opt_out_page import OptOutPages
 from api.ring import Hub
 from api.rounds import endlessly
@@ -49,6 +50,7 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
     )
     over_http, over_websocket = GraphQLOverHttp(process), GraphQLOverWebSocket(process)
     pages = Pages(process, sdl())
+    door = InboundDoor(process)
     opting_out = OptOutPages(OptOutLinks(process.vault, settings.links_url))
 
     @asynccontextmanager
@@ -85,6 +87,7 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
             Route("/schema.graphql", pages.schema, methods=["GET"]),
             Route(f"{OPT_OUT_PATH}{{token}}", opting_out.show, methods=["GET"]),
             Route(f"{OPT_OUT_PATH}{{token}}", opting_out.submit, methods=["POST"]),
+            Route(f"{INBOUND_PATH}{{workspace}}", door.take, methods=["POST"]),
             Route("/graphql", over_http.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
             WebSocketRoute("/graphql", over_websocket),
         ],

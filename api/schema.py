@@ -10,6 +10,7 @@ from api.documents import UsePrepared
 from api.mutations.deliveries import DeliveryMutations
 from api.mutations.error_groups import ErrorGroupMutations
 from api.mutations.inbox import InboxMutations
+from api.mutations.incoming import IncomingMutations
 from api.mutations.mailboxes import MailboxMutations
 from api.mutations.people import PeopleMutations
 from api.mutations.recipients import RecipientMutations
@@ -39,6 +40,7 @@ class Mutation(
     ErrorGroupMutations,
     WebhookMutations,
     SuppressionMutations,
+    IncomingMutations,
 ):
     pass
 

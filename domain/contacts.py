@@ -320,3 +320,22 @@ async def _store(t: Tx, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
         *([row[name] for row in ordered] for name in columns),
     )
     return {row["id"] for row in ordered} - {row["id"] for row in written}
+
+
+async def release_hold(workspace_id: UUID, contact_id: UUID) -> None:
+    """End the hold that an absence put on a contact. The same absence does not hold it again (domain/inbound.py).
+
+    Raises:
+        NotFound: there is no such contact.
+    """
+
+    async def work(t: Tx) -> None:
+        found = await t.fetchval(
+            "UPDATE contacts SET out_of_office_until = NULL WHERE workspace_id = $1 AND id = $2 RETURNING id",
+            t.workspace_id,
+            contact_id,
+        )
+        if found is None:
+            raise NotFound("contact", field=["id"])
+
+    await tx(workspace_id, work)

@@ -316,8 +316,8 @@ async def _hold(t: Tx, contact_id: UUID, reading: Reading, at: datetime) -> str:
     )
     if not held_before:
         await t.execute(
-            "UPDATE contacts SET out_of_office_until = greatest(out_of_office_until, $3) "
-            "WHERE workspace_id = $1 AND id = $2 AND $3 > $4",
+            "UPDATE contacts SET out_of_office_until = greatest(out_of_office_until, $3::timestamptz) "
+            "WHERE workspace_id = $1 AND id = $2 AND $3::timestamptz > $4::timestamptz",
             t.workspace_id,
             contact_id,
             hold_until(returns_on, at, ZoneInfo(zone or "UTC")),

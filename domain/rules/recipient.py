@@ -244,6 +244,24 @@ def end(recipient: Recipient, plan: Plan, reason: EndReason, now: datetime) -> R
     return settle(ended, plan, now)
 
 
+def take_back_end(recipient: Recipient, plan: Plan, step: Step, anchor_at: datetime, now: datetime) -> Recipient:
+    """Open it again at this step, held by a person: what had ended it turned out not to be so. The wait that began at
+    `anchor_at` goes on with what was left of it at the end."""
+    waits_until = after_wait(anchor_at, step.wait, zone_of(recipient, plan))
+    left = waits_until - (recipient.ended_at or now)
+    reopened = replace(
+        recipient,
+        end_reason=None,
+        ended_at=None,
+        paused_at=now,
+        sequence_paused_at=now if plan.paused else None,
+        current_step_id=step.id,
+        anchor_at=anchor_at,
+        wait_left=max(left, timedelta(0)),
+    )
+    return settle(reopened, plan, now)
+
+
 def leave_step(recipient: Recipient, plan: Plan, at: datetime, now: datetime) -> Recipient:
     """Go on to the next step: its wait starts at `at`, when this one was carried out or skipped, but not before
     `start_at`; complete after the last. A pause stays: what of the new wait lies behind it waits for the resume."""

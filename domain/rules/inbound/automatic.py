@@ -83,6 +83,13 @@ _SAYS_SO: Final = re.compile(
     r"(?:please )?do not (?:reply|respond) to this (?:auto\w* |e?-?mail|message))",
     re.IGNORECASE,
 )
+_ABOUT_SOMEONE: Final = re.compile(
+    r"^[^:]{2,60}\b(?:is|ist|est|est[áa]|è|is momenteel) (?:currently |derzeit |aktuell )?(?:out of (?:the"
+    r" )?office|away|"
+    r"on (?:vacation|leave|holiday)|außer haus|abwesend|im urlaub|nicht (?:im (?:büro|hause)|erreichbar)|absente?|"
+    r"en congé|fuera de la oficina|de vacaciones|fuori (?:ufficio|sede)|in ferie|ausente|afwezig)\b",
+    re.IGNORECASE,
+)
 ABSENT: Final = re.compile(
     r"out of (?:the )?office|\booo\b|away (?:from|until|till|on|for)|on (?:vacation|annual leave|leave|holiday|"
     r"parental|"
@@ -118,7 +125,9 @@ def is_receipt(mail: Mail) -> bool:
 
 def is_automatic(mail: Mail, said: str) -> bool:
     """Whether a machine sent it. `said` is the text without what it quotes."""
-    return _headers_say_so(mail) or bool(_SUBJECT.match(mail.header("subject"))) or _text_says_so(mail, said)
+    subject = mail.header("subject")
+    by_subject = bool(_SUBJECT.match(subject) or _ABOUT_SOMEONE.match(subject))
+    return by_subject or _headers_say_so(mail) or _text_says_so(mail, said)
 
 
 def is_absence(mail: Mail, said: str) -> bool:

@@ -126,7 +126,9 @@ def _introduction(lines: list[str], index: int) -> int:
         if not _WROTE.search(joined):
             continue
         begins = bool(_BEGINS.match(part[0])) or length == 1
-        return length if begins and _HAS_WHEN_OR_WHO.search(joined) else 0
+        below = next((line for line in lines[index + length :] if line.strip()), "")
+        tells = _HAS_WHEN_OR_WHO.search(joined) or below.lstrip().startswith(">")
+        return length if begins and tells else 0
     return 0
 
 

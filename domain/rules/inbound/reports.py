@@ -327,7 +327,7 @@ def original_ids(mail: Mail) -> Sequence[str]:
     """Return the text in which the report may name the mail it is about: headers, fields, words."""
     return [
         returned_text(mail),
-        *(part.text for part in mail.parts if part.returned or part.kind in DELIVERY_STATUS),
+        *(part.text for part in mail.parts if part.returned or part.kind.startswith("message/")),
         mail.header("in-reply-to"),
         mail.header("references"),
         notice_of(mail),
