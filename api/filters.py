@@ -126,6 +126,8 @@ def pending_action_filter(given: PendingActionFilter | None) -> pending_actions.
         recipient_id=_key(given.recipient_id, Prefix.RECIPIENT, "recipientId"),
         sequence_id=_key(given.sequence_id, Prefix.SEQUENCE, "sequenceId"),
         kinds=given.kinds,
+        assignee_id=_key(given.assignee_id, Prefix.USER, "assigneeId"),
+        assigned=given.assigned,
         due_since=_compared(given.due_since),
         scheduled=given.scheduled,
         open=True if given.open is None else given.open,

@@ -101,6 +101,9 @@ class Loaders:
     async def attempts_of(self, row: Any) -> Any:
         return await self._found("attempts", row.key, webhooks.attempts)
 
+    async def assignee_of(self, row: Any) -> Any:
+        return await self.user_of(row.assignee_key)
+
     async def pending_action_of(self, row: Any) -> Any:
         return await self._found("pending_action", row.pending_key, pending_actions.by_ids)
 

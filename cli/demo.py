@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from cli.demo_content import (
+    BY_HAND,
     CALLS,
     HIRING,
     INVITATION,
@@ -39,6 +40,7 @@ from domain.signals import Fact
 _PATIENCE: Final = timedelta(minutes=2)
 _OUTREACH_PEOPLE: Final = 20
 _OUTREACH_POOL: Final = 60
+_BY_HAND_PEOPLE: Final = range(60, 64)  # above the pool of the outreach
 _QUIET_ROUND_SECONDS: Final = 20.0
 _FIRST_NUMBER: Final = 100  # people below it belong to the outreach
 
@@ -111,13 +113,8 @@ class Demo:
         )
         self._next_person += known[0]["n"]
         await self._fill_statuses()
-        begun = await fetch(
-            "SELECT EXISTS (SELECT FROM recipients WHERE workspace_id = $1 AND sequence_id = $2) AS begun",
-            self.workspace_id,
-            self._sequences[OUTREACH],
-        )
-        if not begun[0]["begun"]:
-            await self._enrol(OUTREACH, [Candidate(person(number)) for number in range(_OUTREACH_PEOPLE)])
+        await self._begin(BY_HAND, _BY_HAND_PEOPLE)
+        await self._begin(OUTREACH, range(_OUTREACH_PEOPLE))
 
     async def go_on(self) -> None:
         """Do one round: bring people into statuses that are empty, let another one in, now and then have one reply."""
@@ -134,6 +131,16 @@ class Demo:
         """Let a recipient answer."""
         told_by = Actor(ActorKind.CONTACT, row["contact_id"])
         return await signals.apply(self.workspace_id, Fact(signal=signal, recipient_id=row["id"], actor=told_by))
+
+    async def _begin(self, sequence: str, numbers: range) -> None:
+        """Let the first people into a sequence that nobody has been in yet."""
+        begun = await fetch(
+            "SELECT EXISTS (SELECT FROM recipients WHERE workspace_id = $1 AND sequence_id = $2) AS begun",
+            self.workspace_id,
+            self._sequences[sequence],
+        )
+        if not begun[0]["begun"]:
+            await self._enrol(sequence, [Candidate(person(number)) for number in numbers])
 
     async def _fill_statuses(self) -> bool:
         """Return whether each status has someone; where not, see to it."""

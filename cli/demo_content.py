@@ -22,6 +22,7 @@ _COMPANIES: Final = ("Larkspur", "Tidewater", "Hollowbrook", "Copperfern", "Salt
 _ZONES: Final = ("Europe/Berlin", "Europe/Paris", "America/New_York", "Asia/Tokyo", "Africa/Accra", None)
 
 HIRING, INVITATION, CALLS, OUTREACH = "demo-hiring", "demo-invitation", "demo-calls", "demo-outreach"
+BY_HAND: Final = "demo-by-hand"
 STEADY_MAILBOX: Final = "nora@talent.example.com"
 MOVING_MAILBOX: Final = "sam@creators.example.com"
 
@@ -115,6 +116,21 @@ SEQUENCES: Final = (
                 "<p>Hello {{ first_name }},</p><p>thank you for the talk. Here is what we agreed on.</p>"
                 "<p>{{ sender.name }}</p>",
             ),
+        ),
+    ),
+    DemoSequence(
+        BY_HAND,
+        "Lead architects, one by one",
+        STEADY_MAILBOX,
+        (
+            NewStep(
+                kind=StepKind.MANUAL_EMAIL,
+                wait=Wait(0, WaitUnit.MINUTES),
+                subject="{{ first_name }}, a question about {{ company }}",
+                body="<p>Dear {{ first_name }},</p><p>before I send you a description that you did not ask for: what "
+                "would your next team have to be like?</p><p>{{ sender.name }}</p>",
+            ),
+            _call(5, WaitUnit.BUSINESS_DAYS, "Call {{ first_name }}", "Only if the email was not answered."),
         ),
     ),
     DemoSequence(

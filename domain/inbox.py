@@ -1,15 +1,12 @@
-"""What people do about pending actions: send an email now or at a time, take that back, complete a task, skip.
+"""What people do about pending actions: send an email now or at a time, take that back, complete, skip, assign.
 
 To send is to choose the time "now": the email leaves the inbox for the queue of its mailbox and goes out as automated
 ones do, with the same claim, both marks and the same outcomes (sending.py). It is closed when the hand-over is
 recorded, by whoever released it.
 
-Two people at once: one wins, the other is decided again against what it has become, and is told who did what.
-
 Source: product.md section 2 "Pending actions".
 """
 
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,24 +14,19 @@ from uuid import UUID
 
 import asyncpg
 
-from domain.database import Tx, tx
-from domain.plans import load_plan
-from domain.reading import actors
-from domain.refusals import ActionNotAvailable, Invalid, NotFound, PendingActionNotAvailable, VersionMismatch
+from domain.database import Tx
+from domain.pending_changes import ROUNDS, act, never_still, open_pending, told
+from domain.refusals import Invalid, NotFound
 from domain.rules import recipient as rules
 from domain.rules.actor import Actor
 from domain.rules.content import ContentProblem, check_finished, finished_body, finished_subject
 from domain.rules.event_types import EventType
-from domain.rules.inbox import PendingActionAction, Waiting, available_pending_actions, unavailable_because
-from domain.rules.plan import Plan, StepKind
+from domain.rules.inbox import PendingActionAction
+from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
-from domain.writing import Change, read, write
+from domain.writing import Change, write
 
 SCHEDULED_WITHIN: Final = timedelta(days=366)
-_ROUNDS: Final = 20  # a row that moves more often between two statements does not exist in practice
-
-Decide = Callable[[Tx, Recipient, Plan, asyncpg.Record], Change]
-Afterwards = Callable[[Tx, asyncpg.Record], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +110,7 @@ async def _release(
             actor.id,
         )
 
-    return await _act(workspace_id, pending_id, action, decide, afterwards, expected_version=expected_version)
+    return await act(workspace_id, pending_id, action, decide, afterwards, expected_version=expected_version)
 
 
 def _finished(row: asyncpg.Record, edited: EditedEmail) -> EditedEmail:
@@ -156,7 +148,7 @@ async def unschedule(workspace_id: UUID, actor: Actor, pending_id: UUID) -> UUID
         kind = EventType.ACTION_UNSCHEDULED
         return Change(before=before, after=after, type=kind, actor=actor, step_id=row["step_id"])
 
-    return await _act(workspace_id, pending_id, PendingActionAction.CANCEL_SCHEDULE, decide)
+    return await act(workspace_id, pending_id, PendingActionAction.CANCEL_SCHEDULE, decide)
 
 
 async def complete_task(workspace_id: UUID, actor: Actor, pending_id: UUID, note: str | None = None) -> UUID:
@@ -171,7 +163,7 @@ async def complete_task(workspace_id: UUID, actor: Actor, pending_id: UUID, note
     def decide(t: Tx, before: Recipient, plan: Plan, row: asyncpg.Record) -> Change:
         return _leaves(t, before, plan, row, actor, "CARRIED_OUT", note)
 
-    return await _act(workspace_id, pending_id, PendingActionAction.COMPLETE, decide)
+    return await act(workspace_id, pending_id, PendingActionAction.COMPLETE, decide)
 
 
 async def skip(workspace_id: UUID, actor: Actor, pending_id: UUID) -> UUID:
@@ -186,7 +178,7 @@ async def skip(workspace_id: UUID, actor: Actor, pending_id: UUID) -> UUID:
     def decide(t: Tx, before: Recipient, plan: Plan, row: asyncpg.Record) -> Change:
         return _leaves(t, before, plan, row, actor, "SKIPPED", None)
 
-    return await _act(workspace_id, pending_id, PendingActionAction.SKIP, decide)
+    return await act(workspace_id, pending_id, PendingActionAction.SKIP, decide)
 
 
 def _leaves(
@@ -204,131 +196,44 @@ def _leaves(
     )
 
 
-# The recipient's version and the present with the row: whoever released it before this was read did so in the past.
-_ROW: Final = """
-    SELECT p.*, r.version AS recipient_version,
-        clock_timestamp() + make_interval(secs => w.clock_offset_seconds) AS present
-    FROM pending_actions p
-    JOIN recipients r ON r.workspace_id = p.workspace_id AND r.id = p.recipient_id
-    JOIN workspaces w ON w.id = p.workspace_id
-    WHERE p.workspace_id = $1 AND p.id = $2
-"""
-
-
-async def _act(
-    workspace_id: UUID,
-    pending_id: UUID,
-    action: PendingActionAction,
-    decide: Decide,
-    afterwards: Afterwards | None = None,
-    *,
-    expected_version: int | None = None,
-) -> UUID:
-    async def work(t: Tx) -> UUID:
-        for _ in range(_ROUNDS):
-            row = await t.fetchrow(_ROW, t.workspace_id, pending_id)
-            if row is None:
-                raise NotFound("pending action", field=["id"])
-            if row["closed_at"] is not None:
-                raise _closed(row)
-            before = (await read(t, [row["recipient_id"]])).get(row["recipient_id"])
-            if before is None or before.version != row["recipient_version"] or before.pending_id != pending_id:
-                continue  # it is being changed at this moment: read again what it became
-            plan = await load_plan(t, before.sequence_id)
-            waiting = _guarded(before, plan, row, action, expected_version)
-            if not await write(t, [decide(t, before, plan, row)]):
-                continue
-            if action is not PendingActionAction.SKIP and await _being_sent(t, before):
-                # Only now is it certain: our row lock and the second mark exclude each other.
-                raise _not_available(row, replace(waiting, being_sent=True), action)
-            if afterwards is not None:
-                await afterwards(t, row)
-            return before.id
-        raise PendingActionNotAvailable("Others are changing this recipient at this moment. Try again.")
-
-    try:
-        return await tx(workspace_id, work)
-    except PendingActionNotAvailable as refusal:
-        raise await _telling_who(workspace_id, refusal) from None
-
-
-def _guarded(
-    before: Recipient, plan: Plan, row: asyncpg.Record, action: PendingActionAction, expected_version: int | None
-) -> Waiting:
-    """Return what it waits for, when this may be done about it. The field `availableActions` asks the same table.
+async def assign(workspace_id: UUID, actor: Actor, pending_id: UUID, assignee_id: UUID | None) -> UUID:
+    """Put an open pending action before another user, or (None) before nobody in particular, also while its recipient
+    is paused: that is not acting on it. Return the recipient's id.
 
     Raises:
-        ActionNotAvailable, VersionMismatch, PendingActionNotAvailable
+        NotFound, PendingActionNotAvailable
+        Invalid: the user is deactivated.
     """
-    if before.held or plan.paused:
-        raise ActionNotAvailable("It is paused. Resume it first.", *rules.present(before, plan))
-    if expected_version is not None and expected_version != row["version"]:
-        raise VersionMismatch(expected_version, row["version"], *rules.present(before, plan))
-    waiting = Waiting(
-        kind=StepKind(row["kind"]),
-        now=row["present"],
-        failed=before.error_id is not None,
-        scheduled_for=before.scheduled_for,
+
+    async def work(t: Tx) -> UUID:
+        await _check_assignee(t, assignee_id)
+        for _ in range(ROUNDS):
+            row, before = await open_pending(t, pending_id)
+            if before is None:
+                continue
+            if row["assignee_id"] == assignee_id:
+                return before.id
+            kind = EventType.ACTION_ASSIGNED
+            if await write(t, [Change(before=before, after=before, type=kind, actor=actor, step_id=row["step_id"])]):
+                await t.execute(
+                    "UPDATE pending_actions SET assignee_id = $3 WHERE workspace_id = $1 AND id = $2",
+                    t.workspace_id,
+                    pending_id,
+                    assignee_id,
+                )
+                return before.id
+        raise never_still()
+
+    return await told(workspace_id, work)
+
+
+async def _check_assignee(t: Tx, assignee_id: UUID | None) -> None:
+    if assignee_id is None:
+        return
+    user = await t.fetchrow(
+        "SELECT deactivated_at FROM users WHERE workspace_id = $1 AND id = $2", t.workspace_id, assignee_id
     )
-    if unavailable_because(action, waiting) is not None:
-        raise _not_available(row, waiting, action)
-    return waiting
-
-
-async def _being_sent(t: Tx, before: Recipient) -> bool:
-    found: bool = await t.fetchval(
-        "SELECT EXISTS (SELECT FROM messages WHERE workspace_id = $1 AND recipient_id = $2 AND step_id = $3 "
-        "AND state = 'HANDING_OVER')",
-        t.workspace_id,
-        before.id,
-        before.current_step_id,
-    )
-    return found
-
-
-def _not_available(row: asyncpg.Record, waiting: Waiting, action: PendingActionAction) -> PendingActionNotAvailable:
-    ordered = waiting.released or waiting.being_sent
-    return PendingActionNotAvailable(
-        unavailable_because(action, waiting) or "",
-        by_kind=row["released_by_kind"] if ordered else None,
-        by_id=row["released_by_id"] if ordered else None,
-        available=available_pending_actions(waiting),
-    )
-
-
-_CLOSED: Final[Mapping[str, str]] = {
-    "COMPLETED": "It was completed already, by {who}.",
-    "SENT": "It was sent already, by {who}.",
-    "SKIPPED": "It was skipped already, by {who}.",
-    "REPLIED": "The person has replied, so it is closed.",
-    "STOPPED": "The recipient was stopped, so it is closed.",
-    "OPTED_OUT": "The person has opted out, so it is closed.",
-    "BOUNCED": "Mail to this person bounced, so it is closed.",
-    "DELETED": "The recipient was deleted, so it is closed.",
-}
-
-
-def _closed(row: asyncpg.Record) -> PendingActionNotAvailable:
-    return PendingActionNotAvailable(
-        _CLOSED[row["outcome"]],
-        outcome=row["outcome"],
-        by_kind=row["closed_by_kind"],
-        by_id=row["closed_by_id"],
-    )
-
-
-async def _telling_who(workspace_id: UUID, refusal: PendingActionNotAvailable) -> PendingActionNotAvailable:
-    """Return the refusal with the name of whoever was faster. Read apart: a transaction holds one connection only."""
-    if "{who}" not in refusal.message:
-        return refusal
-    name = "Someone"
-    if refusal.by_kind is not None:
-        key = refusal.by_kind, refusal.by_id
-        name = (await actors.named(workspace_id, [key]))[key].name
-    return PendingActionNotAvailable(
-        refusal.message.replace("{who}", name),
-        outcome=refusal.outcome,
-        by_kind=refusal.by_kind,
-        by_id=refusal.by_id,
-        available=refusal.available,
-    )
+    if user is None:
+        raise NotFound("user", field=["assigneeId"])
+    if user["deactivated_at"] is not None:
+        raise Invalid("This user is deactivated. Choose someone who still works here.", field=["assigneeId"])

@@ -26,7 +26,9 @@ from domain.writing import Change, NewError, NewPending, read, write
 log = logging.getLogger("relance.pending")
 
 _DUE: Final = f"""
-    SELECT r.id, r.workspace_id, r.version, now() + make_interval(secs => w.clock_offset_seconds) AS read_at, {COLUMNS}
+    SELECT r.id, r.workspace_id, r.version, now() + make_interval(secs => w.clock_offset_seconds) AS read_at, {COLUMNS},
+        (SELECT u.id FROM users u WHERE u.workspace_id = r.workspace_id AND u.id = r.enrolled_by_id
+            AND r.enrolled_by_kind = 'USER' AND u.deactivated_at IS NULL) AS enroller_id
     FROM recipients r JOIN workspaces w ON w.id = r.workspace_id
     JOIN sequences s ON s.id = r.sequence_id AND s.workspace_id = r.workspace_id
     JOIN steps t ON t.id = r.current_step_id AND t.workspace_id = r.workspace_id
@@ -96,4 +98,5 @@ def _prepared(row: asyncpg.Record, step_id: UUID) -> NewPending | NewError:
         task_kind=row["task_kind"],
         task_title=words.task_title,
         task_notes=words.task_notes,
+        assignee_id=row["enroller_id"],
     )

@@ -48,6 +48,7 @@ class NewPending:
     task_kind: str | None = None
     task_title: str | None = None
     task_notes: str | None = None
+    assignee_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,13 +311,14 @@ async def _put_pending(t: Tx, changes: Sequence[Change]) -> None:
         await t.execute(
             """
             INSERT INTO pending_actions (id, workspace_id, recipient_id, sequence_id, step_id, kind, subject, body,
-                task_kind, task_title, task_notes, due_since, version)
+                task_kind, task_title, task_notes, assignee_id, due_since, version)
             SELECT u.*, $2, 1
             FROM (SELECT id, $1::uuid, recipient_id, sequence_id, step_id, kind, subject, body, task_kind, task_title,
-                    task_notes
+                    task_notes, assignee_id
                 FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[],
-                    $10::text[], $11::text[], $12::text[])
-                AS a (id, recipient_id, sequence_id, step_id, kind, subject, body, task_kind, task_title, task_notes)) u
+                    $10::text[], $11::text[], $12::text[], $13::uuid[])
+                AS a (id, recipient_id, sequence_id, step_id, kind, subject, body, task_kind, task_title, task_notes,
+                    assignee_id)) u
             """,
             t.workspace_id,
             t.now,
@@ -330,6 +332,7 @@ async def _put_pending(t: Tx, changes: Sequence[Change]) -> None:
             [pending.task_kind for _, pending in put],
             [pending.task_title for _, pending in put],
             [pending.task_notes for _, pending in put],
+            [pending.assignee_id for _, pending in put],
         )
 
 

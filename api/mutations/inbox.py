@@ -76,6 +76,15 @@ class PendingActionSkipInput:
     idempotency_key: str | None = repeatable()
 
 
+@strawberry.input(description="Puts a pending action before another user.")
+class PendingActionAssignInput:
+    id: strawberry.ID = strawberry.field(description=_ID)
+    assignee_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Which user. Left out or null: nobody in particular."
+    )
+    idempotency_key: str | None = repeatable()
+
+
 @strawberry.type(description="What came of acting on a pending action.")
 class PendingActionPayload(RecipientPayload):
     pending_key: strawberry.Private[UUID | None] = None
@@ -108,6 +117,11 @@ class TaskCompletePayload(PendingActionPayload):
 
 @strawberry.type(description="What came of skipping a pending action.")
 class PendingActionSkipPayload(PendingActionPayload):
+    pass
+
+
+@strawberry.type(description="What came of assigning a pending action.")
+class PendingActionAssignPayload(PendingActionPayload):
     pass
 
 
@@ -177,3 +191,15 @@ class InboxMutations:
         me, key = info.context.caller, _key(input.id)
         recipient_key = await inbox.skip(me.workspace_id, me.actor, key)
         return PendingActionSkipPayload(recipient_key=recipient_key, pending_key=key)
+
+    @mutation(
+        "Puts an open pending action before another user, or before nobody in particular.",
+        scope=Scope.RECIPIENTS_WRITE,
+    )
+    async def pending_action_assign(
+        self, info: Info, input: PendingActionAssignInput
+    ) -> PendingActionAssignPayload | None:
+        me, key = info.context.caller, _key(input.id)
+        assignee = None if input.assignee_id is None else key_of(Prefix.USER, input.assignee_id, ["assigneeId"])
+        recipient_key = await inbox.assign(me.workspace_id, me.actor, key, assignee)
+        return PendingActionAssignPayload(recipient_key=recipient_key, pending_key=key)

@@ -116,6 +116,8 @@ class PendingActionFilter:
     recipient_id: strawberry.ID | None = strawberry.field(default=None, description="Of this recipient.")
     sequence_id: strawberry.ID | None = strawberry.field(default=None, description="In this sequence.")
     kinds: list[StepKind] | None = strawberry.field(default=None, description="Of one of these kinds.")
+    assignee_id: strawberry.ID | None = strawberry.field(default=None, description="Assigned to this user.")
+    assigned: bool | None = strawberry.field(default=None, description="Whether it is assigned to anyone.")
     due_since: DateTimeFilter | None = strawberry.field(
         default=None, description="By the time since which it waits: by its age."
     )

@@ -12,6 +12,7 @@ from api.types.enums import PendingActionAction, PendingOutcome, TaskKind
 from api.types.fields import resolved
 from api.types.node import Connection, Node
 from api.types.sequences import Step
+from api.types.users import User
 from domain.rules.plan import StepKind
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ class PendingAction(Node):
     @resolved("Which step it is.")
     async def step(self, info: Info) -> Step:
         found: Step = await info.context.loaders.step_of(self)
+        return found
+
+    @resolved("Who is to act: the user who enrolled the recipient, unless it was assigned otherwise.")
+    async def assignee(self, info: Info) -> User | None:
+        found: User | None = await info.context.loaders.assignee_of(self)
         return found
 
     @resolved("Who or what closed it.")

@@ -128,6 +128,7 @@ class PendingActionRow:
     actor_kind: str | None
     actor_key: UUID | None
     outcome: str | None
+    assignee_key: UUID | None
     version: int
 
     @property

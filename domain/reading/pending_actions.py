@@ -41,6 +41,8 @@ class PendingActionFilter:
     recipient_id: UUID | None = None
     sequence_id: UUID | None = None
     kinds: Collection[StepKind] | None = None
+    assignee_id: UUID | None = None
+    assigned: bool | None = None
     due_since: Compared | None = None
     scheduled: bool | None = None
     open: bool = True
@@ -53,6 +55,10 @@ class PendingActionFilter:
             found.append(f"p.sequence_id = {p.add(self.sequence_id, 'uuid')}")
         if self.kinds is not None:
             found.append(f"p.kind = ANY({p.add([str(kind) for kind in self.kinds], 'text[]')})")
+        if self.assignee_id is not None:
+            found.append(f"p.assignee_id = {p.add(self.assignee_id, 'uuid')}")
+        if self.assigned is not None:
+            found.append(f"p.assignee_id IS {'NOT ' if self.assigned else ''}NULL")
         if self.due_since is not None:
             found += compared("p.due_since", self.due_since, p)
         if self.scheduled is not None:

@@ -11,7 +11,13 @@ from domain.rules.plan import StepKind
 PENDING_COLUMNS: Final = (
     *("p.id", "p.recipient_id", "p.step_id", "p.kind", "p.subject", "p.body", "p.task_kind", "p.task_title"),
     *("p.task_notes", "p.note", "p.due_since", "p.closed_at", "p.closed_by_kind", "p.closed_by_id", "p.outcome"),
-    *("p.version", "CASE WHEN r.pending_id = p.id THEN r.scheduled_for END", "r.error_id IS NOT NULL", "w.now"),
+    *(
+        "p.assignee_id",
+        "p.version",
+        "CASE WHEN r.pending_id = p.id THEN r.scheduled_for END",
+        "r.error_id IS NOT NULL",
+        "w.now",
+    ),
     "EXISTS (SELECT FROM messages x WHERE x.workspace_id = $1 AND x.recipient_id = p.recipient_id "
     "AND x.step_id = p.step_id AND x.state = 'HANDING_OVER')",
 )
@@ -21,7 +27,7 @@ def to_pending(values: Sequence[Any], *, held: bool) -> PendingActionRow:
     """Return the row; `held` says that its recipient is paused, so that it can be read but not acted on."""
     (
         key, recipient_key, step_key, kind, subject, body, task_kind, task_title, task_notes, note, due_since,
-        closed_at, actor_kind, actor_key, outcome, version, scheduled_for, failed, now, being_sent,
+        closed_at, actor_kind, actor_key, outcome, assignee_key, version, scheduled_for, failed, now, being_sent,
     ) = values  # fmt: skip
     step_kind = StepKind(kind)
     waiting = Waiting(
@@ -51,5 +57,6 @@ def to_pending(values: Sequence[Any], *, held: bool) -> PendingActionRow:
         actor_kind=actor_kind,
         actor_key=actor_key,
         outcome=outcome,
+        assignee_key=assignee_key,
         version=version,
     )

@@ -14,6 +14,7 @@ class EventType(StrEnum):
     ACTION_PENDING = "recipient.action_pending"
     ACTION_SCHEDULED = "recipient.action_scheduled"
     ACTION_UNSCHEDULED = "recipient.action_unscheduled"
+    ACTION_ASSIGNED = "recipient.action_assigned"
     CONTENT_EDITED = "recipient.content_edited"
     HOLD_CHANGED = "recipient.hold_changed"
     MESSAGE_RECORDED = "recipient.message_recorded"
@@ -30,6 +31,7 @@ MEANING: Mapping[EventType, str] = {
     EventType.ACTION_PENDING: "A manual email or a task has come due and waits for a person.",
     EventType.ACTION_SCHEDULED: "A person released a pending email: it is sent now, or at the time they chose.",
     EventType.ACTION_UNSCHEDULED: "A person took that back: the email waits for a person again.",
+    EventType.ACTION_ASSIGNED: "A pending action was given to another user, or to nobody.",
     EventType.CONTENT_EDITED: "The text of a step was changed or reset for this recipient.",
     EventType.HOLD_CHANGED: "A pause flag was set or lifted without a change of the status.",
     EventType.MESSAGE_RECORDED: "A fact about a message was recorded; the status stays.",

@@ -138,6 +138,7 @@ TENANT_KEYS = (
     ("pending_actions", "recipient_id", "recipients"),
     ("pending_actions", "sequence_id", "sequences"),
     ("pending_actions", "step_id", "steps"),
+    ("pending_actions", "assignee_id", "users"),
     ("suppressions", "contact_id", "contacts"),
     ("suppressions", "recipient_id", "recipients"),
     ("suppressions", "message_id", "messages"),
@@ -251,6 +252,9 @@ INDEXES: dict[str, str] = {
     "step_errors_open": "ON step_errors (workspace_id, cause_key, id) WHERE resolved_at IS NULL",
     "error_group_retries_going_on": "ON error_group_retries (asked_at) WHERE ended_at IS NULL",
     "pending_actions_open": "ON pending_actions (workspace_id, due_since, id) WHERE closed_at IS NULL",
+    "pending_actions_of_assignee": (
+        "ON pending_actions (workspace_id, assignee_id, due_since, id) WHERE closed_at IS NULL"
+    ),
     "pending_actions_by_recipient": "ON pending_actions (recipient_id)",
     "users_external_subject": "UNIQUE ON users (workspace_id, external_subject) WHERE external_subject IS NOT NULL",
     "users_by_name": "ON users (workspace_id, lower(name), id)",

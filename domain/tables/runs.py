@@ -124,6 +124,7 @@ class PendingAction(Model):
     task_notes = fields.TextField(null=True)
     note = fields.TextField(null=True)  # written by whoever completed it
     due_since = fields.DatetimeField()
+    assignee_id = fields.UUIDField(null=True)  # the user who is to act
     released_by_kind = fields.CharField(max_length=10, null=True)  # who ordered it to be sent, now or at a chosen time
     released_by_id = fields.UUIDField(null=True)
     closed_at = fields.DatetimeField(null=True)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from domain import pending
+from domain import pending, users
 from domain.authoring import NewStep
 from domain.database import fetch
 from domain.rules.actor import ENGINE
@@ -73,6 +73,11 @@ async def _scheduled(api: Api) -> dict[str, Any]:
     at = (datetime.now(UTC) + timedelta(days=2)).isoformat()
     await api.change("pendingEmailSchedule", {**example, "at": at}, "recipient { id }")
     return example
+
+
+async def _assigned(api: Api) -> dict[str, Any]:
+    user = await users.create(api.workspace_id, "Ada")
+    return await _plus(_pending(api, task()), assigneeId=to_public(Prefix.USER, user.id))
 
 
 async def _pending(api: Api, step: NewStep) -> dict[str, Any]:
@@ -184,6 +189,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "recipientsApply": _apply,
     "deliveryResolve": _unconfirmed,
     "taskComplete": lambda api: _plus(_task(api), note="Done."),
+    "pendingActionAssign": _assigned,
     "pendingActionSkip": _task,
     "errorGroupRetry": _group,
     "suppressionCreate": _suppress,

@@ -49,6 +49,15 @@ def test_the_demo_has_someone_in_each_of_the_ten_statuses_and_mails_arrive(runni
     assert json.loads(mails)["total"] >= 10
 
 
+def test_the_demo_has_emails_and_tasks_that_wait_for_a_person(running: Up) -> None:
+    query = "{ recipients(filter: {needsAttention: true}) { nodes { opens } } }"
+
+    def opens() -> set[str]:
+        return {node["opens"] for node in running.ask(query)["recipients"]["nodes"]}
+
+    running.wait_until(lambda: opens() >= {"EMAIL", "TASK", "ERRORS"}, "each kind of work")
+
+
 def test_each_of_the_three_things_to_try_works_when_pasted(running: Up) -> None:
     curl = re.search(r"(curl .*?\n.*?)\n", running.words)
     assert curl
