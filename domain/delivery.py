@@ -16,7 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
-from domain import waiting
+from domain import guardrails, waiting
 from domain.database import Tx, tx
 from domain.plans import load_plans
 from domain.rules import recipient as rules
@@ -129,6 +129,8 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
             changes[row["id"]] = change
         await _side_effects(t, row, outcome, before, plan)
     written = await write(t, list(changes.values()))
+    bounced = (row for row in rows if isinstance(o := by_id[row["id"]].outcome, Refused) and o.hard_bounce)
+    await guardrails.check(t, [row["mailbox_id"] for row in bounced])
     done = [entry for entry in states if entry[0]["id"] not in changes or entry[0]["recipient_id"] in written]
     await t.execute(
         """

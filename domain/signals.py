@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
+from domain import guardrails
 from domain.database import Tx, fetch, tx
 from domain.plans import SequenceSettings, load_plans
 from domain.refusals import NotFound
@@ -100,6 +101,8 @@ async def apply_within(t: Tx, fact: Fact) -> set[UUID]:
             written = await write(t, changes)
             changed |= written
             waiting = [change.before.id for change in changes if change.before.id not in written]
+    if told.signal in (Signal.HARD_BOUNCE, Signal.COMPLAINT) and named.mailbox_id is not None:
+        await guardrails.check(t, [named.mailbox_id])
     return changed
 
 

@@ -31,6 +31,7 @@ from domain import (
     deeds,
     error_groups,
     faults,
+    guardrails,
     inbound,
     mailboxes,
     pending,
@@ -104,6 +105,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             Round("retry", error_groups.go_on, every_seconds=1.0),
             Round("unsendable", _fail_unsendable, every_seconds=1.0),
             Round("old keys", _forget_old_keys, every_seconds=60.0),
+            Round("guardrails", _guard, every_seconds=30.0),
             Round("abandoned", _abandoned, every_seconds=min(5.0, settings.lease_seconds / 2)),
             Round("forget", _forget_old, every_seconds=600.0),
             Round("watches", watcher.take, every_seconds=min(5.0, settings.lease_seconds / 3)),
@@ -155,6 +157,11 @@ async def _put_pending() -> bool:
 
 async def _fail_unsendable() -> bool:
     return await mailboxes.fail_due_without_mailbox() > 0
+
+
+async def _guard() -> bool:
+    await guardrails.check_all()
+    return False
 
 
 async def _abandoned() -> bool:

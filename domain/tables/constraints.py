@@ -235,6 +235,7 @@ INDEXES: dict[str, str] = {
         "ON recipients (sequence_id, due_at DESC NULLS LAST, id DESC) WHERE deleted_at IS NULL"
     ),
     "recipients_by_name": "ON recipients (sequence_id, sort_name, id) WHERE deleted_at IS NULL",
+    "recipients_harmed": "ON recipients (mailbox_id, ended_at) WHERE end_reason IN ('BOUNCED', 'COMPLAINED')",
     "recipients_by_contact": "ON recipients (contact_id, enrolled_at DESC, id DESC)",
     "messages_by_recipient": "ON messages (recipient_id, created_at, id)",
     "messages_by_contact": "ON messages (contact_id, created_at DESC, id DESC)",

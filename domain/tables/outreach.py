@@ -89,6 +89,8 @@ class Mailbox(Model):
     next_send_at = fields.DatetimeField(auto_now_add=True)
     held_back_by = fields.CharField(max_length=20, null=True)  # which of them moved it: a waiting reason
     failures_in_a_row = fields.IntField(default=0)
+    guardrail_since = fields.DatetimeField(null=True)  # held because of its rates, until a person releases it
+    guardrail_released_at = fields.DatetimeField(null=True)  # machine time: what was before counts no more
     connected_at = fields.DatetimeField(null=True)  # a sign-in last worked
     created_at = fields.DatetimeField(auto_now_add=True)
     updated_at = fields.DatetimeField(auto_now_add=True)

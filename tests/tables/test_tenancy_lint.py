@@ -23,6 +23,10 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
     ),
     ("domain.feed", "WITH fresh AS"): ({"events", "e", "f"}, "numbers what is new, each in its own workspace's feed"),
     ("domain.feed", "UPDATE feeds SET epoch"): ({"feeds"}, "a restored database gives every feed a new epoch"),
+    ("domain.guardrails", "SELECT DISTINCT workspace_id, mailbox_id"): (
+        {"recipients"},
+        "looks for bounces anywhere; each mailbox is then judged in its own workspace",
+    ),
     ("domain.mailboxes", "SELECT r.id, r.workspace_id, r.version FROM recipients r"): (
         {"r"},
         "looks for what is due anywhere; each is then decided in its own workspace",
