@@ -74,6 +74,8 @@ def composed(claim: Claim, links: OptOutLinks | None = None) -> Letter | NotSend
     except ContentProblem as problem:
         return NotSendable(problem.code, problem.detail)
     except HeaderForbidden as problem:
+        if problem.name == "To" and "address" in problem.reason:
+            return NotSendable("EMAIL_INVALID", contact["email"])
         return NotSendable("TEMPLATE_INVALID", str(problem))
     mark = Mark(
         claim=claim,

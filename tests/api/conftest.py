@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.typing import Subprotocol
 
 from api.app import server
-from api.server_parts import ImapSignIn, ServerParts, SignInRefused, SmtpSignIn
+from api.server_parts import ImapSignIn, ServerParts, SignInRefused, SmtpSignIn, TryMailbox
 from domain import keys
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.ids import Prefix, to_public
@@ -125,7 +125,7 @@ class Socket:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[uvicorn.Server]:
+async def serving(settings: Settings, *, try_mailbox: TryMailbox = try_mailbox) -> AsyncIterator[uvicorn.Server]:
     """Run the server on a free port of loopback."""
     # With its protocol named: asyncio then sends small answers at once instead of waiting for more (Nagle).
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
