@@ -16,6 +16,7 @@ from api.mutations.people import PeopleMutations
 from api.mutations.recipients import RecipientMutations
 from api.mutations.refusals import ERROR_TYPES
 from api.mutations.sequences import SequenceMutations
+from api.mutations.steps import StepMutations
 from api.mutations.suppressions import SuppressionMutations
 from api.mutations.webhooks import WebhookMutations
 from api.queries import Query
@@ -34,6 +35,7 @@ class Mutation(
     PeopleMutations,
     MailboxMutations,
     SequenceMutations,
+    StepMutations,
     RecipientMutations,
     InboxMutations,
     DeliveryMutations,

@@ -35,7 +35,6 @@ from bench.surroundings import (
 )
 from cli.embedded import Servers
 from domain import authoring, enrolment, keys, sequences
-from domain.authoring import NewStep
 from domain.contacts import ContactFields
 from domain.database import database, migrate
 from domain.enrolment import Candidate, Enrolment
@@ -44,6 +43,7 @@ from domain.rules.actor import ENGINE
 from domain.rules.ids import Prefix, to_public
 from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
+from domain.steps import NewStep
 
 SUBSCRIBERS = 100
 CHANGES_PER_SECOND = 20

@@ -24,7 +24,6 @@ from bench.surroundings import (
     wait_for,
 )
 from domain import authoring, enrolment, keys, sequences
-from domain.authoring import NewStep
 from domain.contacts import ContactFields
 from domain.database import database, fetch, migrate
 from domain.enrolment import Candidate, Enrolment
@@ -33,6 +32,7 @@ from domain.rules.actor import ENGINE
 from domain.rules.ids import Prefix, to_public
 from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
+from domain.steps import NewStep
 
 PEOPLE = 5_000
 CONNECTIONS = (1, 16)

@@ -34,7 +34,6 @@ from bench.surroundings import (
 )
 from cli.embedded import Servers
 from domain import authoring, enrolment, keys, mailboxes, sequences
-from domain.authoring import NewStep
 from domain.contacts import ContactFields
 from domain.database import EVENTS_CHANNEL, credentials, database, fetch, migrate
 from domain.enrolment import Candidate, Enrolment
@@ -43,6 +42,7 @@ from domain.rules.actor import ENGINE
 from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
 from domain.secrets import Vault, read_key
+from domain.steps import NewStep
 
 STEPS = 5_000
 NAIVE_STEPS = 500

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from domain.authoring import NewStep
 from domain.contacts import ContactFields
 from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
+from domain.steps import NewStep
 
 # fmt: off
 _FIRST: Final = (

@@ -4,7 +4,6 @@ Source: product.md sections 2 "Sequences" and 3.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -12,30 +11,18 @@ from uuid import UUID
 import orjson
 
 from domain.database import Tx, fetch, tx
-from domain.plans import SequenceSettings
+from domain.plans import SequenceSettings, load_plan
 from domain.refusals import Invalid, NotFound, SequenceActionNotAvailable
 from domain.rules.addresses import TimeZoneUnknown, check_time_zone
-from domain.rules.content import TemplateInvalid, check_template
 from domain.rules.ids import new_id
-from domain.rules.plan import EMAIL_KINDS, SequenceStatus, StepKind
-from domain.rules.timing import Wait, next_opening
+from domain.rules.plan import SequenceStatus
+from domain.rules.plan_edits import with_new_times
+from domain.rules.timing import next_opening
 from domain.sequences import locked, refuse_in, refuse_unless
+from domain.settling import settle_small
+from domain.steps import STEPS_AT_MOST, NewStep, check_step, insert_step, save_plan, to_new_step
 
-STEPS_AT_MOST: Final = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewStep:
-    """A step as a caller gives it."""
-
-    kind: StepKind
-    wait: Wait
-    subject: str | None = None
-    body: str | None = None
-    task_kind: str | None = None
-    task_title: str | None = None
-    task_notes: str | None = None
-    send_as_reply: bool = False
+NAME_AT_MOST: Final = 200
 
 
 async def create(
@@ -57,7 +44,7 @@ async def create(
     if len(steps) > STEPS_AT_MOST:
         raise Invalid(f"A sequence has at most {STEPS_AT_MOST} steps.", field=["steps"])
     for index, step in enumerate(steps):
-        _check_step(step, [f"steps.{index}"])
+        check_step(step, [f"steps.{index}"])
     sequence_id = new_id()
 
     async def work(t: Tx) -> UUID:
@@ -76,11 +63,44 @@ async def create(
             t.now,
         )
         for position, step in enumerate(steps, start=1):
-            await _insert_step(t, sequence_id, position, step)
+            await insert_step(t, sequence_id, new_id(), position, step)
         await _set_mailboxes(t, sequence_id, mailbox_ids)
         return sequence_id
 
     return await tx(workspace_id, work, rings=False)
+
+
+async def duplicate(
+    workspace_id: UUID, sequence_id: UUID, *, name: str | None = None, external_id: str | None = None
+) -> UUID:
+    """Create a DRAFT with the steps, settings and mailboxes of another sequence, and return its id.
+
+    Raises:
+        Invalid, NotFound
+    """
+    rows = await fetch(
+        "SELECT name, settings FROM sequences WHERE workspace_id = $1 AND id = $2", workspace_id, sequence_id
+    )
+    if not rows:
+        raise NotFound("sequence", field=["id"])
+    steps = await fetch(
+        "SELECT * FROM steps WHERE workspace_id = $1 AND sequence_id = $2 AND removed_at IS NULL ORDER BY position",
+        workspace_id,
+        sequence_id,
+    )
+    mailboxes = await fetch(
+        "SELECT mailbox_id FROM sequence_mailboxes WHERE workspace_id = $1 AND sequence_id = $2 ORDER BY position",
+        workspace_id,
+        sequence_id,
+    )
+    return await create(
+        workspace_id,
+        f"Copy of {rows[0]['name']}"[:NAME_AT_MOST] if name is None else name,
+        [to_new_step(step) for step in steps],
+        settings=SequenceSettings.from_json(rows[0]["settings"]),
+        mailbox_ids=[row["mailbox_id"] for row in mailboxes],
+        external_id=external_id,
+    )
 
 
 async def update(
@@ -104,6 +124,7 @@ async def update(
         refuse_in(row, {SequenceStatus.ARCHIVED}, "The sequence is archived. Unarchive it first.")
         if settings is not None:
             _check_settings(settings, t.now)
+            await _change_times(t, sequence_id, SequenceSettings.from_json(row["settings"]), settings)
         await t.execute(
             "UPDATE sequences SET name = coalesce($3, name), settings = coalesce($4::jsonb, settings), "
             "updated_at = $5, settings_changed_at = CASE WHEN $6 THEN $5 ELSE settings_changed_at END "
@@ -119,7 +140,9 @@ async def update(
             await _set_mailboxes(t, sequence_id, mailbox_ids)
         return sequence_id
 
-    return await tx(workspace_id, work, rings=False)
+    await tx(workspace_id, work)
+    await settle_small(workspace_id, sequence_id)
+    return sequence_id
 
 
 async def settings_of(workspace_id: UUID, sequence_id: UUID, *, field: str = "id") -> SequenceSettings:
@@ -159,30 +182,12 @@ async def delete(workspace_id: UUID, sequence_id: UUID) -> UUID:
     return await tx(workspace_id, work, rings=False)
 
 
-async def add_step(workspace_id: UUID, sequence_id: UUID, step: NewStep) -> UUID:
-    """Add a step at the end and return its id. Those who have completed do not reopen.
-
-    Raises:
-        Invalid, NotFound, SequenceActionNotAvailable
-    """
-    _check_step(step, [])
-
-    async def work(t: Tx) -> UUID:
-        row = await locked(t, sequence_id)
-        refuse_in(row, {SequenceStatus.ARCHIVED}, "The sequence is archived. Unarchive it first.")
-        last, count = (
-            await t.fetch(
-                "SELECT coalesce(max(position), 0), count(*) FILTER (WHERE removed_at IS NULL) FROM steps "
-                "WHERE workspace_id = $1 AND sequence_id = $2",
-                t.workspace_id,
-                sequence_id,
-            )
-        )[0]
-        if count >= STEPS_AT_MOST:
-            raise Invalid(f"A sequence has at most {STEPS_AT_MOST} steps.", field=["sequenceId"])
-        return await _insert_step(t, sequence_id, last + 1, step)
-
-    return await tx(workspace_id, work, rings=False)
+async def _change_times(t: Tx, sequence_id: UUID, before: SequenceSettings, after: SequenceSettings) -> None:
+    """Let those under way follow a new window, or count their days in a new zone."""
+    zone_changed = before.zones != after.zones
+    if before.window != after.window or zone_changed:
+        plan = await load_plan(t, sequence_id)
+        await save_plan(t, sequence_id, with_new_times(plan, zone_changed=zone_changed))
 
 
 async def _refuse_taken(t: Tx, external_id: str | None) -> None:
@@ -214,34 +219,8 @@ async def _set_mailboxes(t: Tx, sequence_id: UUID, mailbox_ids: Sequence[UUID]) 
     )
 
 
-async def _insert_step(t: Tx, sequence_id: UUID, position: int, step: NewStep) -> UUID:
-    step_id = new_id()
-    await t.execute(
-        """
-        INSERT INTO steps (id, workspace_id, sequence_id, position, kind, wait_amount, wait_unit, subject, body,
-            task_kind, task_title, task_notes, send_as_reply, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)
-        """,
-        step_id,
-        t.workspace_id,
-        sequence_id,
-        position,
-        step.kind,
-        step.wait.amount,
-        step.wait.unit,
-        step.subject,
-        step.body,
-        step.task_kind,
-        step.task_title,
-        step.task_notes,
-        step.send_as_reply,
-        t.now,
-    )
-    return step_id
-
-
 def _check_name(name: str) -> None:
-    if not name.strip() or len(name) > 200:
+    if not name.strip() or len(name) > NAME_AT_MOST:
         raise Invalid("A sequence needs a name of 1 to 200 characters.", field=["name"])
 
 
@@ -262,29 +241,3 @@ def _check_settings(settings: SequenceSettings, now: datetime) -> None:
         or not 0 <= settings.reenrolment_days <= 3650
     ):
         raise Invalid("The days before enrolling again are 0 to 3,650.", field=["settings", "reenrolmentDays"])
-
-
-def _check_step(step: NewStep, path: list[str]) -> None:
-    if step.kind is StepKind.TASK:
-        if not (step.task_title or "").strip():
-            raise Invalid("A task needs a title.", field=[*path, "taskTitle"])
-    elif step.kind in EMAIL_KINDS:
-        if not (step.body or "").strip():
-            raise Invalid("An email step needs a body.", field=[*path, "body"])
-        if not step.send_as_reply and not (step.subject or "").strip():
-            raise Invalid("An email step needs a subject, unless it is sent as a reply.", field=[*path, "subject"])
-    else:
-        raise Invalid(f"Steps of the kind {step.kind} cannot be carried out yet.", field=[*path, "kind"])
-    for name, template in (
-        ("subject", step.subject),
-        ("body", step.body),
-        ("taskTitle", step.task_title),
-        ("taskNotes", step.task_notes),
-    ):
-        if template is not None:
-            if len(template) > 200_000:
-                raise Invalid("This text is longer than 200,000 characters.", field=[*path, name])
-            try:
-                check_template(template)
-            except TemplateInvalid as problem:
-                raise Invalid(str(problem), field=[*path, name]) from None

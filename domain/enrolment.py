@@ -259,6 +259,7 @@ async def _first_turn(t: Tx, batch: _Batch) -> int:
 def _newborn(t: Tx, batch: _Batch, contact: Mapping[str, Any], number: int) -> Recipient:
     assert t.workspace_id is not None
     mailboxes = batch.mailbox_ids
+    before = batch.plan.preceding(batch.first.id)
     newborn = Recipient(
         id=new_id(),
         workspace_id=t.workspace_id,
@@ -269,6 +270,8 @@ def _newborn(t: Tx, batch: _Batch, contact: Mapping[str, Any], number: int) -> R
         mailbox_id=mailboxes[number % len(mailboxes)] if mailboxes else None,
         sequence_paused_at=t.now if batch.plan.paused else None,
         current_step_id=batch.first.id,
+        last_step_id=before.id if before else None,
+        plan_revision=batch.plan.revision,
         start_at=batch.enrolment.start_at,
     )
     return settle(newborn, batch.plan, t.now)
@@ -282,10 +285,11 @@ _INSERT = """
             due_at, due_kind, start_at)
     ), born AS (
         INSERT INTO recipients (id, workspace_id, sequence_id, contact_id, mailbox_id, external_id, sort_name, version,
-            status, sequence_paused_at, begun, current_step_id, step_run, start_at, anchor_at, wait_ends_at, due_at,
-            due_kind, enrolled_by_kind, enrolled_by_id, enrolled_at, status_changed_at, updated_at)
+            status, sequence_paused_at, begun, current_step_id, last_step_id, plan_revision, step_run, start_at,
+            anchor_at, wait_ends_at, due_at, due_kind, enrolled_by_kind, enrolled_by_id, enrolled_at,
+            status_changed_at, updated_at)
         SELECT u.id, $1, $15, u.contact_id, u.mailbox_id, u.external_id, u.sort_name, 1, u.status, u.sequence_paused_at,
-            false, $16, 1, u.start_at, u.anchor_at, u.wait_ends_at, u.due_at, u.due_kind, $17, $18, $2, $2, $2
+            false, $16, $20, $21, 1, u.start_at, u.anchor_at, u.wait_ends_at, u.due_at, u.due_kind, $17, $18, $2, $2, $2
         FROM u ON CONFLICT DO NOTHING
         RETURNING id, sequence_id, mailbox_id, status
     ), told AS (
@@ -324,6 +328,8 @@ async def _insert(t: Tx, batch: _Batch, admitted: Mapping[int, Mapping[str, Any]
         batch.actor.kind,
         batch.actor.id,
         EventType.ENROLLED,
+        made[0].last_step_id,
+        made[0].plan_revision,
     )
     inserted = {row["id"] for row in rows}
     late = {index: r for index, r in born.items() if r.id not in inserted}

@@ -192,7 +192,9 @@ async def _set_state(workspace_id: UUID, mailbox_id: UUID, state: str, code: str
 _DUE_OF: Final = """
     SELECT r.id, r.workspace_id, r.version FROM recipients r
     JOIN sequences s ON s.id = r.sequence_id JOIN workspaces w ON w.id = r.workspace_id
-    WHERE r.mailbox_id {mailbox} AND r.due_kind = 'AUTOMATED_EMAIL' AND s.status = 'ACTIVE' AND s.settling IS NULL
+    JOIN steps t ON t.id = r.current_step_id
+    WHERE r.mailbox_id {mailbox} AND r.due_kind = 'AUTOMATED_EMAIL' AND s.status = 'ACTIVE'
+        AND s.pauses_to_follow IS NULL AND r.plan_revision >= t.revision
         AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
         AND r.due_at <= now() + make_interval(secs => (SELECT max(clock_offset_seconds) FROM workspaces))
         AND NOT EXISTS (SELECT FROM messages x WHERE x.recipient_id = r.id AND x.state = 'HANDING_OVER')

@@ -35,6 +35,12 @@ async def save(t: Tx, before: Recipient, plan: Plan, step_id: UUID, content: New
     step = plan.step(step_id)
     if step is None or step.removed:
         raise NotFound("step", field=["stepId"])
+    # Edited by hand is edited whole: what is kept of the sequence's text must not change with it later.
+    texts = await t.fetch(
+        "SELECT subject, body, task_title, task_notes FROM steps WHERE workspace_id = $1 AND id = $2",
+        t.workspace_id,
+        step_id,
+    )
     own = await t.fetchrow(
         "SELECT * FROM recipient_steps WHERE workspace_id = $1 AND recipient_id = $2 AND step_id = $3",
         t.workspace_id,
@@ -49,8 +55,10 @@ async def save(t: Tx, before: Recipient, plan: Plan, step_id: UUID, content: New
         values: tuple[str | None, ...] = (None, None, None, None)
     else:
         _check_content(step.kind, content)
+        edited = own is not None and own["edited_at"] is not None
+        kept = own if own is not None and edited else texts[0]
         values = tuple(
-            new if new is not None else (own[name] if own else None)
+            new if new is not None else kept[name]
             for name, new in (
                 ("subject", content.subject),
                 ("body", content.body),
@@ -58,7 +66,7 @@ async def save(t: Tx, before: Recipient, plan: Plan, step_id: UUID, content: New
                 ("task_notes", content.task_notes),
             )
         )
-        if own is not None and values == (own["subject"], own["body"], own["task_title"], own["task_notes"]):
+        if edited and values == (kept["subject"], kept["body"], kept["task_title"], kept["task_notes"]):
             raise Invalid("This text is saved already; nothing was changed.", field=["body"])
     await t.execute(
         """

@@ -26,7 +26,8 @@ from domain.writing import Change, NewError, NewPending, read, write
 log = logging.getLogger("relance.pending")
 
 _DUE: Final = f"""
-    SELECT r.id, r.workspace_id, r.version, now() + make_interval(secs => w.clock_offset_seconds) AS read_at, {COLUMNS},
+    SELECT r.id, r.workspace_id, r.version, s.revision AS sequence_revision,
+        now() + make_interval(secs => w.clock_offset_seconds) AS read_at, {COLUMNS},
         (SELECT u.id FROM users u WHERE u.workspace_id = r.workspace_id AND u.id = r.enrolled_by_id
             AND r.enrolled_by_kind = 'USER' AND u.deactivated_at IS NULL) AS enroller_id
     FROM recipients r JOIN workspaces w ON w.id = r.workspace_id
@@ -36,7 +37,7 @@ _DUE: Final = f"""
     LEFT JOIN mailboxes m ON m.id = r.mailbox_id
     LEFT JOIN recipient_steps o ON o.recipient_id = r.id AND o.step_id = t.id AND o.workspace_id = r.workspace_id
     WHERE r.due_kind IN ('MANUAL_EMAIL', 'TASK', 'SMS') AND t.kind IN ('MANUAL_EMAIL', 'TASK') AND s.status = 'ACTIVE'
-        AND s.settling IS NULL AND r.pending_id IS NULL
+        AND s.pauses_to_follow IS NULL AND r.plan_revision >= t.revision AND r.pending_id IS NULL
         AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
     ORDER BY r.due_at, r.id LIMIT $1
 """
@@ -81,6 +82,7 @@ def _put(before: Recipient, plan: Plan, row: asyncpg.Record, step_id: UUID, now:
         step_id=step_id,
         opens=prepared if isinstance(prepared, NewError) else None,
         puts=prepared if isinstance(prepared, NewPending) else None,
+        seen_revision=row["sequence_revision"],
     )
 
 

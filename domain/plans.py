@@ -53,6 +53,13 @@ class SequenceSettings:
         )
 
     @property
+    def zones(self) -> tuple[object, ...]:
+        """What decides in which zone a recipient's days are counted."""
+        if self.window is None:
+            return (self.time_zone,)
+        return (self.window.time_zone, self.window.use_recipient_time_zone, True)
+
+    @property
     def reenrolment_pause(self) -> timedelta | None:
         """How long after an end a person may be enrolled again; None = never."""
         if self.reenrolment == "NEVER":
@@ -67,6 +74,9 @@ def to_step(row: asyncpg.Record) -> Step:
         kind=StepKind(row["kind"]),
         wait=Wait(row["wait_amount"], WaitUnit(row["wait_unit"])),
         removed=row["removed_at"] is not None,
+        revision=row["revision"],
+        wait_revision=row["wait_revision"],
+        placed_revision=row["placed_revision"],
     )
 
 
@@ -78,6 +88,7 @@ def to_plan(sequence: asyncpg.Record, steps: Iterable[asyncpg.Record]) -> Plan:
         window=settings.window,
         time_zone=settings.time_zone,
         assumes_sent=settings.on_unconfirmed_delivery == "ASSUME_SENT",
+        revision=sequence["revision"],
     )
 
 
@@ -85,7 +96,7 @@ async def load_plans(t: Tx, sequence_ids: Iterable[UUID]) -> dict[UUID, Plan]:
     """Return the plans of these sequences of the transaction's workspace."""
     ids = list(set(sequence_ids))
     sequences = await t.fetch(
-        "SELECT id, status, settings FROM sequences WHERE workspace_id = $1 AND id = ANY($2::uuid[])",
+        "SELECT id, status, settings, revision FROM sequences WHERE workspace_id = $1 AND id = ANY($2::uuid[])",
         t.workspace_id,
         ids,
     )

@@ -3,7 +3,7 @@
 Source: product.md section 2 "A human can reclassify an incoming message".
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -171,14 +171,13 @@ async def _reopened(t: Tx, row: Recipient, plan: Plan) -> tuple[Recipient, NewEr
         row.id,
     )
     done_at = {one["step_id"]: one["done_at"] for one in done}
-    passed: Sequence[UUID] = [step.id for step in plan.steps if step.id in done_at]
-    step = plan.following(passed[-1]) if passed else plan.first()
+    step = plan.next_after(row.last_step_id, row.done)
     if step is None:
         return row, None
     enrolled_at = await t.fetchval(
         "SELECT enrolled_at FROM recipients WHERE workspace_id = $1 AND id = $2", t.workspace_id, row.id
     )
-    after = rules.take_back_end(row, plan, step, done_at[passed[-1]] if passed else enrolled_at, t.now)
+    after = rules.take_back_end(row, plan, step, done_at.get(row.last_step_id, enrolled_at), t.now)
     sent = await t.fetchrow(
         "SELECT id, state FROM messages WHERE workspace_id = $1 AND recipient_id = $2 AND step_id = $3 "
         "AND step_run = $4",

@@ -59,6 +59,7 @@ class Claim:
     recipient_id: UUID
     recipient_version: int
     sequence_id: UUID
+    sequence_revision: int
     step_id: UUID
     step_run: int
     rfc_message_id: str
@@ -118,7 +119,10 @@ _CLAIM = """
             JOIN contacts c ON c.id = r.contact_id
             LEFT JOIN messages x ON x.recipient_id = r.id AND x.step_id = r.current_step_id AND x.step_run = r.step_run
             WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL' AND r.due_at <= m.business_now
-                AND s.status = 'ACTIVE' AND s.settling IS NULL AND s.workspace_id = m.workspace_id
+                AND s.status = 'ACTIVE' AND s.workspace_id = m.workspace_id
+                -- not while rows follow a pause that is over, and not before this one has followed the last edit
+                AND (NOT s.settling OR (s.pauses_to_follow IS NULL AND r.plan_revision >= (
+                    SELECT t.revision FROM steps t WHERE t.id = r.current_step_id)))
                 -- an absence holds what goes out unseen, not what a person has released
                 AND (c.out_of_office_until IS NULL OR c.out_of_office_until <= m.business_now
                     OR r.scheduled_for IS NOT NULL)
@@ -168,7 +172,7 @@ _LOAD = """
     SELECT x.id AS message_id, x.token, x.tries, x.workspace_id, x.recipient_id, r.version, x.sequence_id, x.step_id,
         x.step_run, x.rfc_message_id, now() + make_interval(secs => w.clock_offset_seconds) AS now,
         m.id AS mailbox_id, m.address, m.display_name, m.smtp_host, m.smtp_port, m.smtp_security, m.smtp_username,
-        m.smtp_password, t.send_as_reply, q.settings, a.id IS NOT NULL AS released,
+        m.smtp_password, t.send_as_reply, q.settings, q.revision AS sequence_revision, a.id IS NOT NULL AS released,
         CASE WHEN a.id IS NULL THEN coalesce(o.subject, t.subject) ELSE a.subject END AS subject,
         CASE WHEN a.id IS NULL THEN coalesce(o.body, t.body) ELSE a.body END AS body,
         c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields, c.email_bounced_at,
@@ -226,6 +230,7 @@ def _to_claim(row: asyncpg.Record) -> Claim:
         recipient_id=row["recipient_id"],
         recipient_version=row["version"],
         sequence_id=row["sequence_id"],
+        sequence_revision=row["sequence_revision"],
         step_id=row["step_id"],
         step_run=row["step_run"],
         rfc_message_id=row["rfc_message_id"],
@@ -268,7 +273,8 @@ class Mark:
 _MARK = f"""
     WITH u AS (
         SELECT * FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[],
-            $8::text[], $9::text[]) AS u (id, token, version, to_address, subject, text, html, in_reply_to, refs)
+            $8::text[], $9::text[], $11::int[])
+            AS u (id, token, version, to_address, subject, text, html, in_reply_to, refs, sequence_revision)
     ), allowed AS (
         SELECT x.id
         FROM u JOIN messages x ON x.id = u.id
@@ -276,9 +282,11 @@ _MARK = f"""
         JOIN sequences q ON q.id = r.sequence_id
         JOIN mailboxes m ON m.id = x.mailbox_id
         JOIN contacts c ON c.id = r.contact_id
+        JOIN steps t ON t.id = x.step_id
         WHERE x.state = 'CLAIMED' AND x.token = u.token AND x.lease_until > now() AND r.version = u.version
             AND r.current_step_id = x.step_id AND r.step_run = x.step_run
-            AND r.due_at IS NOT NULL AND q.status = 'ACTIVE' AND m.state = 'CONNECTED' AND NOT {IN_FORCE}
+            AND r.due_at IS NOT NULL AND q.status = 'ACTIVE' AND q.revision = u.sequence_revision
+            AND t.removed_at IS NULL AND r.plan_revision >= t.revision AND m.state = 'CONNECTED' AND NOT {IN_FORCE}
             AND c.email = u.to_address AND c.email_bounced_at IS NULL
         ORDER BY r.id
         -- A contact being changed right now is not waited for, whoever changes it may want the recipient: the message
@@ -297,9 +305,10 @@ _MARK = f"""
 async def mark(marks: Sequence[Mark], *, lease: timedelta = LEASE) -> set[UUID]:
     """Set the second mark on those messages that may go out right now, and return their ids.
 
-    A missing id means: do not send. Its recipient moved, or its sequence, mailbox or a suppression forbids it, or the
-    contact has another address by now or a dead one, or the claim is not this worker's any more. The mark and a pause,
-    stop, opt-out or change of address exclude each other by row locks: after one of those has answered, no mark
+    A missing id means: do not send. Its recipient moved, or its sequence was edited, or its sequence, mailbox or a
+    suppression forbids it, or the contact has another address by now or a dead one, or the claim is not this worker's
+    any more. The mark and a pause,
+    stop, edit, opt-out or change of address exclude each other by row locks: after one of those has answered, no mark
     against it is committed.
     """
 
@@ -316,6 +325,7 @@ async def mark(marks: Sequence[Mark], *, lease: timedelta = LEASE) -> set[UUID]:
             [m.in_reply_to for m in marks],
             [orjson.dumps(list(m.references)).decode() for m in marks],
             lease,
+            [m.claim.sequence_revision for m in marks],
         )
         return {row["id"] for row in rows}
 

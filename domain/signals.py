@@ -173,8 +173,9 @@ async def _written_to(t: Tx, fact: Fact) -> str | None:
 async def _placed(t: Tx, fact: Fact, named: Recipient) -> Fact | None:
     """Return the report of a failed delivery with the step and run of the message it is about.
 
-    None: it is only recorded, because the sequence is archived, because it is not about the latest message, or
-    because the person has a newer run through this sequence, which a reopened one must not stand beside.
+    None: it is only recorded, because the sequence is archived, because it is not about the latest message, because
+    its step was removed (nobody is sent back to it), or because the person has a newer run through this sequence,
+    which a reopened one must not stand beside.
     """
     # FOR SHARE: an archiving is either seen or waits, and then finds the recipient open.
     status = await t.fetchval(
@@ -190,6 +191,8 @@ async def _placed(t: Tx, fact: Fact, named: Recipient) -> Fact | None:
     )
     if latest is not None and fact.message_id not in (None, latest["id"]):
         return None
+    if latest is not None and await _is_removed(t, latest["step_id"]):
+        return None
     if named.ended and await t.fetchval(
         "SELECT EXISTS (SELECT FROM recipients WHERE workspace_id = $1 AND sequence_id = $2 AND contact_id = $3 "
         "AND end_reason IS NULL AND deleted_at IS NULL)",
@@ -201,6 +204,13 @@ async def _placed(t: Tx, fact: Fact, named: Recipient) -> Fact | None:
     if latest is None:
         return fact
     return replace(fact, message_id=latest["id"], step_id=latest["step_id"])
+
+
+async def _is_removed(t: Tx, step_id: UUID) -> bool:
+    removed: bool = await t.fetchval(
+        "SELECT removed_at IS NOT NULL FROM steps WHERE workspace_id = $1 AND id = $2", t.workspace_id, step_id
+    )
+    return removed
 
 
 async def _concerned(t: Tx, fact: Fact, named: Recipient) -> list[UUID]:

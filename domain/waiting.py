@@ -20,7 +20,7 @@ from domain.rules.ids import new_id
 from domain.rules.outcomes import Later, LaterReason, retry_after
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
-from domain.writing import Change, NewError, read, write
+from domain.writing import Change, NewError, read, write, write_timers
 
 MAILBOX_WAITS: Final = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED})
 
@@ -34,7 +34,7 @@ async def wait(
         return
     pause = retry_after(outcome.reason, message["tries"], random.random())
     if pause is not None and at_this_step:
-        await _set_timers(t, [rules.try_later(before, plan, t.now + pause, t.now)])
+        await write_timers(t, [(before, rules.try_later(before, plan, t.now + pause, t.now))])
 
 
 async def _hold_mailbox_back(t: Tx, message: asyncpg.Record, outcome: Later) -> None:
@@ -76,8 +76,8 @@ async def wait_for_window(workspace_id: UUID, recipient_ids: Sequence[UUID]) -> 
             if after.due_at is None and before.due_at is not None:
                 stranded.append(_window_never_opens(t, before, plan))
             else:
-                moved.append(after)
-        await _set_timers(t, moved)
+                moved.append((before, after))
+        await write_timers(t, moved)
         await write(t, stranded)
 
     await tx(workspace_id, work)
@@ -92,21 +92,4 @@ def _window_never_opens(t: Tx, before: Recipient, plan: Plan) -> Change:
         actor=ENGINE,
         step_id=before.current_step_id,
         opens=error,
-    )
-
-
-async def _set_timers(t: Tx, recipients: Sequence[Recipient]) -> None:
-    await t.execute(
-        """
-        UPDATE recipients r SET due_at = u.due_at, due_kind = u.due_kind, retry_at = u.retry_at
-        FROM unnest($2::uuid[], $3::int[], $4::timestamptz[], $5::text[], $6::timestamptz[])
-            AS u (id, version, due_at, due_kind, retry_at)
-        WHERE r.workspace_id = $1 AND r.id = u.id AND r.version = u.version
-        """,
-        t.workspace_id,
-        [recipient.id for recipient in recipients],
-        [recipient.version for recipient in recipients],
-        [recipient.due_at for recipient in recipients],
-        [recipient.due_kind for recipient in recipients],
-        [recipient.retry_at for recipient in recipients],
     )

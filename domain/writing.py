@@ -67,6 +67,14 @@ class Change:
     puts: NewPending | None = None
     completes: bool = False  # a person completed the pending task
     note: str | None = None  # written by whoever completed the task
+    # The revision of the sequence that this was decided on. Given when the words of a step were read for it.
+    seen_revision: int | None = None
+
+    @property
+    def decided_on(self) -> int | None:
+        """The revision that the sequence must still have: it goes to a step, or took words, as of that revision."""
+        moves = self.after.current_step_id not in (None, self.before.current_step_id)
+        return self.after.plan_revision if moves else self.seen_revision
 
 
 # column, type, attribute: the facts as the statement writes them
@@ -82,6 +90,8 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("scheduled_for", "timestamptz", "scheduled_for"),
     ("begun", "bool", "begun"),
     ("current_step_id", "uuid", "current_step_id"),
+    ("last_step_id", "uuid", "last_step_id"),
+    ("plan_revision", "int", "plan_revision"),
     ("step_run", "int", "step_run"),
     ("start_at", "timestamptz", "start_at"),
     ("anchor_at", "timestamptz", "anchor_at"),
@@ -94,7 +104,7 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("replied_at", "timestamptz", "replied_at"),
     ("deleted_at", "timestamptz", "deleted_at"),
 )
-_GUARD = (("id", "uuid"), ("version", "int"))
+_GUARD = (("id", "uuid"), ("version", "int"), ("seen_revision", "int"), ("edited_in", "uuid"), ("decided_on", "int"))
 _EVENT = (
     ("type", "text"),
     ("previous_status", "text"),
@@ -115,10 +125,17 @@ def _statement() -> str:
     facts = ", ".join(f"{name} = u.{name}" for name, _, _ in _COLUMNS)
     return f"""
         WITH u AS (SELECT * FROM unnest({arrays}) AS u ({names})),
-        changed AS (
+        -- An edit of the sequence waits for those who go to a step as of before it, and then finds them there. They do
+        -- not wait for it, it may want their rows: all is decided again once it is done.
+        q AS (
+            SELECT id, revision FROM sequences
+            WHERE workspace_id = $1 AND id IN (SELECT edited_in FROM u) FOR SHARE NOWAIT
+        ), changed AS (
             UPDATE recipients r SET {facts}, version = r.version + 1, updated_at = $2,
                 status_changed_at = CASE WHEN r.status = u.status THEN r.status_changed_at ELSE $2 END
-            FROM u WHERE r.workspace_id = $1 AND r.id = u.id AND r.version = u.version AND r.deleted_at IS NULL
+            FROM u LEFT JOIN q ON q.id = u.edited_in
+            WHERE r.workspace_id = $1 AND r.id = u.id AND r.version = u.version AND r.plan_revision = u.seen_revision
+                AND (u.edited_in IS NULL OR q.revision = u.decided_on) AND r.deleted_at IS NULL
             RETURNING r.id, r.version, r.sequence_id, r.mailbox_id, r.deleted_at
         )
         INSERT INTO events (recipient_id, version, workspace_id, sequence_id, type, previous_status, status,
@@ -137,7 +154,9 @@ _WRITE = _statement()
 
 _READ = f"""
     SELECT r.id, r.workspace_id, r.sequence_id, r.contact_id, r.version, c.time_zone,
-        {", ".join(f"r.{name}" for name, _, _ in _COLUMNS)}
+        {", ".join(f"r.{name}" for name, _, _ in _COLUMNS)},
+        ARRAY(SELECT o.step_id FROM recipient_steps o
+            WHERE o.workspace_id = $1 AND o.recipient_id = r.id AND o.outcome IS NOT NULL) AS done
     FROM recipients r JOIN contacts c ON c.id = r.contact_id
     WHERE r.workspace_id = $1 AND r.id = ANY($2::uuid[]) AND (r.deleted_at IS NULL OR $3)
     ORDER BY r.id
@@ -158,6 +177,7 @@ def to_recipient(row: asyncpg.Record) -> Recipient:
         contact_id=row["contact_id"],
         version=row["version"],
         time_zone=row["time_zone"],
+        done=frozenset(row["done"]),
         **facts,
     )
 
@@ -187,7 +207,13 @@ async def write(t: Tx, changes: Sequence[Change]) -> set[UUID]:
 
 
 def _arrays(changes: Sequence[Change]) -> list[list[Any]]:
-    columns: list[list[Any]] = [[c.before.id for c in changes], [c.before.version for c in changes]]
+    columns: list[list[Any]] = [
+        [c.before.id for c in changes],
+        [c.before.version for c in changes],
+        [c.before.plan_revision for c in changes],
+        [None if c.decided_on is None else c.before.sequence_id for c in changes],
+        [c.decided_on for c in changes],
+    ]
     for _, kind, attribute in _COLUMNS:
         values = [getattr(change.after, attribute) for change in changes]
         if kind == "float8":
@@ -205,6 +231,43 @@ def _arrays(changes: Sequence[Change]) -> list[list[Any]]:
         [c.opens.id if c.opens else None for c in changes],
     ]
     return columns
+
+
+async def write_timers(t: Tx, moved: Sequence[tuple[Recipient, Recipient]]) -> set[UUID]:
+    """Write what (before, after) changed in timers and in what they follow from: no new version, no event. Return the
+    ids written."""
+    if not moved:
+        return set()
+    pairs = sorted(moved, key=lambda pair: pair[0].id)
+    rows = await t.fetch(
+        """
+        WITH changed AS (
+            UPDATE recipients r SET last_step_id = u.last_step_id, plan_revision = u.plan_revision,
+                anchor_at = u.anchor_at, wait_ends_at = u.wait_ends_at, wait_left_seconds = u.wait_left,
+                due_at = u.due_at, due_kind = u.due_kind, retry_at = u.retry_at
+            FROM unnest($2::uuid[], $3::int[], $4::int[], $5::uuid[], $6::int[], $7::timestamptz[], $8::timestamptz[],
+                $9::float8[], $10::timestamptz[], $11::text[], $12::timestamptz[])
+                AS u (id, version, seen_revision, last_step_id, plan_revision, anchor_at, wait_ends_at, wait_left,
+                    due_at, due_kind, retry_at)
+            WHERE r.workspace_id = $1 AND r.id = u.id AND r.version = u.version AND r.plan_revision = u.seen_revision
+                AND r.deleted_at IS NULL
+            RETURNING r.id
+        ) SELECT id FROM changed
+        """,
+        t.workspace_id,
+        [before.id for before, _ in pairs],
+        [before.version for before, _ in pairs],
+        [before.plan_revision for before, _ in pairs],
+        [after.last_step_id for _, after in pairs],
+        [after.plan_revision for _, after in pairs],
+        [after.anchor_at for _, after in pairs],
+        [after.wait_ends_at for _, after in pairs],
+        [None if after.wait_left is None else after.wait_left.total_seconds() for _, after in pairs],
+        [after.due_at for _, after in pairs],
+        [after.due_kind for _, after in pairs],
+        [after.retry_at for _, after in pairs],
+    )
+    return {row["id"] for row in rows}
 
 
 async def _note_done(t: Tx, changes: Sequence[Change]) -> None:

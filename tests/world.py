@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain import authoring, enrolment, mailboxes, sequences
-from domain.authoring import NewStep
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.plans import SequenceSettings
@@ -13,6 +12,7 @@ from domain.rules.actor import Actor
 from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
 from domain.secrets import Vault
+from domain.steps import NewStep
 
 NOW = Wait(0, WaitUnit.MINUTES)
 IN_AN_HOUR = Wait(1, WaitUnit.HOURS)

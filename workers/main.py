@@ -36,7 +36,7 @@ from domain import (
     mailboxes,
     pending,
     sending,
-    sequences,
+    settling,
     suppressing,
     unconfirmed,
     watching,
@@ -175,8 +175,8 @@ async def _forget_old_keys() -> bool:
 
 async def _settle() -> bool:
     more = False
-    for workspace_id, sequence_id in (await sequences.unsettled())[:_SETTLED_AT_ONCE]:
-        more = await sequences.settle_batch(workspace_id, sequence_id) > 0 or more
+    for workspace_id, sequence_id in (await settling.unsettled())[:_SETTLED_AT_ONCE]:
+        more = await settling.settle_batch(workspace_id, sequence_id) > 0 or more
     for workspace_id, suppression_id in await suppressing.unsettled():
         more = (await suppressing.settle_batch(workspace_id, suppression_id))[2] or more
     return more

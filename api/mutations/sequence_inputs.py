@@ -13,12 +13,12 @@ from strawberry import UNSET
 
 from api.types import enums as enums
 from api.types.enums import ReenrolmentPolicy, TaskKind, UnconfirmedDeliveryPolicy, Weekday
-from domain.authoring import NewStep
 from domain.plans import SequenceSettings
 from domain.refusals import Invalid
 from domain.rules.addresses import TimeZoneUnknown
 from domain.rules.plan import StepKind
 from domain.rules.timing import SendingWindow, Wait, WaitInvalid, WaitUnit, WindowInvalid
+from domain.steps import NewStep
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _KEEPS = "Left out: kept, or {} for a new sequence."
@@ -92,15 +92,10 @@ def step_of(given: StepInput, path: list[str]) -> NewStep:
     Raises:
         Invalid: the wait is out of bounds.
     """
-    wait = given.wait or WaitInput(amount=0, unit=WaitUnit.MINUTES)
-    try:
-        checked_wait = Wait(wait.amount, WaitUnit(wait.unit))
-    except WaitInvalid as problem:
-        raise Invalid(str(problem), field=[*path, "wait", "amount"]) from None
     task_kind = given.task_kind or (TaskKind.OTHER if given.kind is StepKind.TASK else None)
     return NewStep(
         kind=StepKind(given.kind),
-        wait=checked_wait,
+        wait=wait_of(given.wait, path),
         subject=given.subject,
         body=given.body,
         task_kind=task_kind.value if task_kind else None,
@@ -108,6 +103,20 @@ def step_of(given: StepInput, path: list[str]) -> NewStep:
         task_notes=given.task_notes,
         send_as_reply=given.send_as_reply,
     )
+
+
+def wait_of(given: WaitInput | None, path: list[str]) -> Wait:
+    """Return a wait; None is none.
+
+    Raises:
+        Invalid: it is out of bounds.
+    """
+    if given is None:
+        return Wait(0, WaitUnit.MINUTES)
+    try:
+        return Wait(given.amount, WaitUnit(given.unit))
+    except WaitInvalid as problem:
+        raise Invalid(str(problem), field=[*path, "wait", "amount"]) from None
 
 
 def settings_of(given: SequenceSettingsInput | None, before: SequenceSettings) -> SequenceSettings:

@@ -17,7 +17,7 @@ from api.mutations.sequence_inputs import SequenceSettingsInput, StepInput, sett
 from domain import authoring, sequences
 from domain.plans import SequenceSettings
 from domain.rules.access import Scope
-from domain.rules.ids import Prefix, to_public
+from domain.rules.ids import Prefix
 
 MAILBOXES_AT_MOST: Final = 100
 _ID = "Which sequence."
@@ -92,10 +92,13 @@ class SequenceDeleteInput:
     idempotency_key: str | None = repeatable()
 
 
-@strawberry.input(description="Adds a step at the end of a sequence.")
-class StepAddInput:
-    sequence_id: strawberry.ID = strawberry.field(description="To which sequence.")
-    step: StepInput = strawberry.field(description="The step.")
+@strawberry.input(description="Writes a new draft like another sequence.")
+class SequenceDuplicateInput:
+    id: strawberry.ID = strawberry.field(description="Like which sequence.")
+    name: str | None = strawberry.field(
+        default=None, description="Its name, 1 to 200 characters. Left out or null: “Copy of …”."
+    )
+    external_id: str | None = strawberry.field(default=None, description="Your own id of it, unique in the workspace.")
     idempotency_key: str | None = repeatable()
 
 
@@ -139,9 +142,9 @@ class SequenceDeletePayload(Payload):
     deleted_id: strawberry.ID | None = strawberry.field(default=None, description="The sequence that is gone.")
 
 
-@strawberry.type(description="What came of adding a step.")
-class StepAddPayload(SequencePayload):
-    step_id: strawberry.ID | None = strawberry.field(default=None, description="The new step.")
+@strawberry.type(description="What came of duplicating a sequence.")
+class SequenceDuplicatePayload(SequencePayload):
+    pass
 
 
 def _key(id: str, field: str = "id") -> UUID:
@@ -222,8 +225,12 @@ class SequenceMutations:
         await authoring.delete(info.context.caller.workspace_id, _key(input.id))
         return SequenceDeletePayload(deleted_id=input.id)
 
-    @mutation("Adds a step at the end. Those who have completed do not reopen.", scope=Scope.SEQUENCES_WRITE)
-    async def step_add(self, info: Info, input: StepAddInput) -> StepAddPayload | None:
-        key = _key(input.sequence_id, "sequenceId")
-        step = await authoring.add_step(info.context.caller.workspace_id, key, step_of(input.step, ["step"]))
-        return StepAddPayload(sequence_key=key, step_id=strawberry.ID(to_public(Prefix.STEP, step)))
+    @mutation(
+        "Writes a new DRAFT with the steps, settings and mailboxes of another sequence, and nobody in it.",
+        scope=Scope.SEQUENCES_WRITE,
+    )
+    async def sequence_duplicate(self, info: Info, input: SequenceDuplicateInput) -> SequenceDuplicatePayload | None:
+        key = await authoring.duplicate(
+            info.context.caller.workspace_id, _key(input.id), name=input.name, external_id=input.external_id
+        )
+        return SequenceDuplicatePayload(sequence_key=key)

@@ -19,6 +19,8 @@ from api.types.words import ReenrolmentPolicy as ReenrolmentPolicy
 from api.types.words import TaskKind as TaskKind
 from api.types.words import UnconfirmedDeliveryPolicy as UnconfirmedDeliveryPolicy
 from api.types.words import Weekday as Weekday
+from domain.edit_effects import MEANING as EDIT_MEANING
+from domain.edit_effects import Effect
 from domain.rules.access import ROLE_MEANING, Role
 from domain.rules.actor import ActorKind
 from domain.rules.inbound.reading import Classification as MessageClassification
@@ -55,6 +57,7 @@ _publish(Stage, "RecipientStage", "A coarser word for the status.", STAGE)
 _publish(Action, "RecipientAction", "What a person may do about one recipient.", ACTION)
 _publish(EndReason, "EndReason", "Why an ended recipient ended.", END_REASON)
 _publish(View, "RecipientView", "Where a click on the status leads.", VIEW_MEANING)
+_publish(Effect, "StepEditEffect", "What an edit of a sequence does to a recipient.", EDIT_MEANING)
 _publish(PausedBy, "PausedBy", "Whose pause holds a recipient.", PAUSED_BY_MEANING)
 _publish(WaitingReason, "WaitingReason", "Why nothing is happening at the moment.", WAITING_MEANING)
 _publish(

@@ -114,7 +114,7 @@ class Reader:
         if not records or not ({"next_step", "steps", "status_message"} & self._wants):
             return None
         plain = [self._layout.values("plain", record) for record in records]
-        recipients = {values[0] for values in plain} if "steps" in self._wants else set()
+        recipients = {values[0] for values in plain} if {"next_step", "steps"} & self._wants else set()
         return await load_paths(self._workspace_id, {values[8] for values in plain}, recipients)
 
     def _row(self, record: Any, paths: Paths | None) -> RecipientRow:
@@ -140,7 +140,7 @@ class Reader:
             held = status is Status.PAUSED
             row["pending_action"] = to_pending(layout.values("pending_action", record), held=held)
         if paths is not None:
-            row["next_step"] = paths.following(sequence_key, current_step_key)
+            row["next_step"] = paths.following(key, sequence_key, current_step_key)
             if "steps" in self._wants:
                 row["steps"] = paths.steps_of(key, sequence_key, current_step_key, due_at, status, paused)
         return RecipientRow(

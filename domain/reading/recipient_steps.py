@@ -50,13 +50,18 @@ class Paths:
         left = (step.key for step in self.steps[sequence_key] if step.removed_at is None)
         return next((number for number, key in enumerate(left, start=1) if key == step_key), None)
 
-    def following(self, sequence_key: UUID, step_key: UUID | None) -> StepRow | None:
-        """Return the step after this one; None after the last, and where there is no current one."""
+    def following(self, recipient_key: UUID, sequence_key: UUID, step_key: UUID | None) -> StepRow | None:
+        """Return the step after this one that the recipient has not done; None after the last, and where there is no
+        current one."""
         here = self.step(step_key)
         if here is None:
             return None
         later = (s for s in self.steps[sequence_key] if s.position > here.position and s.removed_at is None)
-        return next(later, None)
+        return next((s for s in later if not self._is_done(recipient_key, s.key)), None)
+
+    def _is_done(self, recipient_key: UUID, step_key: UUID) -> bool:
+        own = self.own.get((recipient_key, step_key))
+        return own is not None and own["outcome"] is not None
 
     def steps_of(
         self,

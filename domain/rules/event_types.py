@@ -9,6 +9,7 @@ class EventType(StrEnum):
     STATUS_CHANGED = "recipient.status_changed"
     STEP_CARRIED_OUT = "recipient.step_carried_out"
     STEP_SKIPPED = "recipient.step_skipped"
+    STEP_CHANGED = "recipient.step_changed"
     STEP_FAILED = "recipient.step_failed"
     STEP_RETRIED = "recipient.step_retried"
     ACTION_PENDING = "recipient.action_pending"
@@ -25,7 +26,8 @@ MEANING: Mapping[EventType, str] = {
     EventType.ENROLLED: "A contact was enrolled; the recipient exists from now on.",
     EventType.STATUS_CHANGED: "The status changed by an action or a signal that has no type of its own.",
     EventType.STEP_CARRIED_OUT: "A step was carried out: its message was sent, or its task completed.",
-    EventType.STEP_SKIPPED: "A step was skipped by a person.",
+    EventType.STEP_SKIPPED: "A step was skipped by a person, or by its removal while it waited for one or had failed.",
+    EventType.STEP_CHANGED: "The sequence was edited, and another step is the next one.",
     EventType.STEP_FAILED: "A step could not be carried out; `stepError` says why.",
     EventType.STEP_RETRIED: "An error was closed and its step is tried again, or its delivery was confirmed.",
     EventType.ACTION_PENDING: "A manual email or a task has come due and waits for a person.",

@@ -70,7 +70,7 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     "pending_actions": ("kind", "task_kind", "closed_by_kind", "outcome", "released_by_kind"),
     "recipient_steps": ("outcome",),
     "recipients": ("status", "end_reason", "due_kind", "enrolled_by_kind"),
-    "sequences": ("external_id", "name", "status", "settings", "settling", "pauses_to_follow"),
+    "sequences": ("external_id", "name", "status", "settings", "pauses_to_follow"),
     "step_errors": ("code",),
     "steps": (*("kind", "wait_unit", "subject", "body", "task_kind", "task_title", "task_notes"),),
     # `value`: of a person it is replaced by a keyed hash, in domain/erasing.py

@@ -3,6 +3,7 @@
 Source: product.md sections 2 "Sequences" and 3.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -38,6 +39,10 @@ class Step:
     kind: StepKind
     wait: Wait
     removed: bool = False
+    # Which edit of the sequence last …
+    revision: int = 0  # … may have changed something for those who wait for it
+    wait_revision: int = 0  # … changed its wait
+    placed_revision: int = 0  # … put it where it stands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,7 @@ class Plan:
     window: SendingWindow | None
     time_zone: str
     assumes_sent: bool = False  # an unconfirmed delivery counts as sent, instead of asking a person
+    revision: int = 0  # rises with every edit
 
     @property
     def paused(self) -> bool:
@@ -66,9 +72,19 @@ class Plan:
     def first(self) -> Step | None:
         return next((step for step in self.steps if not step.removed), None)
 
-    def following(self, step_id: UUID | None) -> Step | None:
-        """Return the step after this one; None after the last."""
+    def next_after(self, step_id: UUID | None, done: Collection[UUID]) -> Step | None:
+        """Return the first step after this one (None: of all) that is not done; None when there is none."""
         here = self.step(step_id)
-        if here is None:
-            return None
-        return next((s for s in self.steps if s.position > here.position and not s.removed), None)
+        later = (s for s in self.steps if here is None or s.position > here.position)
+        return next((s for s in later if not s.removed and s.id not in done), None)
+
+    def preceding(self, step_id: UUID | None) -> Step | None:
+        """Return the step before this one, be it removed; None before the first."""
+        here = self.step(step_id)
+        earlier = [s for s in self.steps if here is not None and s.position < here.position]
+        return earlier[-1] if earlier else None
+
+    def is_followed(self, step_id: UUID | None, revision: int) -> bool:
+        """Return whether whoever waits for this step, as of that revision, has nothing to follow any more."""
+        here = self.step(step_id)
+        return here is None or revision >= here.revision

@@ -4,15 +4,18 @@ Every verb is: read the row, change facts here, write it back guarded by its ver
 that turns facts into timers, so that whatever lifts a pause or closes an error ends in the same calculation.
 
 Three facts hold the wait before the current step:
-    anchor_at      when the wait began (the step before was carried out); None until it has begun
+    anchor_at      when the wait began (the step before was carried out), holds since then left out; None until it has
     wait_ends_at   when it ends; None while the clock stands
     wait_left      the rest of it while the clock stands
 and `due_at` is when the step may be carried out: `wait_ends_at`, or `retry_at` if later, moved into the sending window.
 
+Two facts hold its place: `current_step_id`, and `last_step_id`, the step it went on from. `plan_revision` is the edit
+of the sequence that these two and the wait are in step with (following.py).
+
 Source: product.md sections 2 and 3; architecture.md "Facts, not memories".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -54,6 +57,9 @@ class Recipient:
     scheduled_for: datetime | None = None
     begun: bool = False
     current_step_id: UUID | None = None
+    last_step_id: UUID | None = None  # its last done step; for one that has done none, the step before its first
+    plan_revision: int = 0
+    done: Set[UUID] = frozenset()  # the steps carried out or skipped; read, never written
     # Rises when a step is tried again as a new message, and never falls: whatever step the recipient goes back to,
     # its next message is a new one.
     step_run: int = 1
@@ -185,7 +191,7 @@ def pause(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
 
 def resume(recipient: Recipient, plan: Plan, now: datetime, *, retry: bool = False) -> Recipient:
     """Lift this recipient's own pause. `retry` says that an open error can be tried again now, and is."""
-    resumed = _lifted(replace(recipient, paused_at=None), now)
+    resumed = _lifted(recipient, replace(recipient, paused_at=None), now)
     return try_again(resumed, plan, now) if retry else settle(resumed, plan, now)
 
 
@@ -195,7 +201,7 @@ def hold_with_sequence(recipient: Recipient, plan: Plan, paused_at: datetime) ->
 
 def release_with_sequence(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     """Lift only the sequence's hold. A wait that has not begun begins then."""
-    return settle(_lifted(replace(recipient, sequence_paused_at=None), now), plan, now)
+    return settle(_lifted(recipient, replace(recipient, sequence_paused_at=None), now), plan, now)
 
 
 def follow_pauses(
@@ -217,12 +223,17 @@ def follow_pauses(
     return recipient
 
 
-def _lifted(recipient: Recipient, now: datetime) -> Recipient:
-    """A time chosen for a pending email that has passed when the hold is lifted is void: never a late send.
+def _lifted(held: Recipient, recipient: Recipient, now: datetime) -> Recipient:
+    """A time chosen for a pending email that has passed when the hold is lifted is void: never a late send. The wait's
+    beginning moves by the length of the hold, so that the wait can be counted anew from it.
 
     One whose email failed stays: the error was there before, and its retry sends what a person had released.
     """
-    if recipient.held or recipient.scheduled_for is None or recipient.scheduled_for > now:
+    if recipient.held:
+        return recipient
+    if held.held_since is not None and recipient.anchor_at is not None and recipient.wait_left is not None:
+        recipient = replace(recipient, anchor_at=recipient.anchor_at + max(now - held.held_since, timedelta(0)))
+    if recipient.scheduled_for is None or recipient.scheduled_for > now:
         return recipient
     return recipient if recipient.error_id is not None else replace(recipient, scheduled_for=None, retry_at=None)
 
@@ -256,6 +267,7 @@ def take_back_end(recipient: Recipient, plan: Plan, step: Step, anchor_at: datet
         paused_at=now,
         sequence_paused_at=now if plan.paused else None,
         current_step_id=step.id,
+        plan_revision=plan.revision,
         anchor_at=anchor_at,
         wait_left=max(left, timedelta(0)),
     )
@@ -265,14 +277,18 @@ def take_back_end(recipient: Recipient, plan: Plan, step: Step, anchor_at: datet
 def leave_step(recipient: Recipient, plan: Plan, at: datetime, now: datetime) -> Recipient:
     """Go on to the next step: its wait starts at `at`, when this one was carried out or skipped, but not before
     `start_at`; complete after the last. A pause stays: what of the new wait lies behind it waits for the resume."""
-    following = plan.following(recipient.current_step_id)
-    moved = replace(recipient, begun=True, error_id=None, pending_id=None, scheduled_for=None, retry_at=None)
+    left = recipient.current_step_id
+    done = recipient.done | {left} if left else recipient.done
+    following = plan.next_after(left, done) if plan.step(left) else None
+    moved = replace(recipient, begun=True, error_id=None, pending_id=None, scheduled_for=None, retry_at=None, done=done)
     if following is None:
         return end(moved, plan, EndReason.COMPLETED, now)
     anchor_at = max(at, recipient.start_at or at)
     moved = replace(
         moved,
         current_step_id=following.id,
+        last_step_id=left,
+        plan_revision=plan.revision,
         anchor_at=anchor_at,
         wait_ends_at=after_wait(anchor_at, following.wait, zone_of(recipient, plan)),
         wait_left=None,
@@ -293,6 +309,15 @@ def fail(recipient: Recipient, plan: Plan, error_id: UUID, now: datetime, *, ste
     whose step was left already, or whose recipient had completed. What was put before a person at this step, and
     perhaps released by them, stays for the retry."""
     here = step_id is None or step_id == recipient.current_step_id
+    if step_id is not None and not here:
+        before = plan.preceding(step_id)
+        recipient = replace(
+            recipient,
+            current_step_id=step_id,
+            last_step_id=before.id if before else None,
+            plan_revision=plan.revision,
+            done=recipient.done - {step_id},
+        )
     failed = replace(
         recipient,
         error_id=error_id,
@@ -300,7 +325,6 @@ def fail(recipient: Recipient, plan: Plan, error_id: UUID, now: datetime, *, ste
         scheduled_for=recipient.scheduled_for if here else None,
         end_reason=None,
         ended_at=None,
-        current_step_id=step_id or recipient.current_step_id,
         wait_ends_at=None,
         wait_left=None,
         retry_at=None,
@@ -311,8 +335,12 @@ def fail(recipient: Recipient, plan: Plan, error_id: UUID, now: datetime, *, ste
 def try_again(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     """Close the error and let the step come due now, as a new run: a new message, never the old one again.
 
-    While it is held the step comes due with the resume.
+    While it is held the step comes due with the resume. Where the sequence was edited meanwhile, the step is its place.
     """
+    following = plan.next_after(recipient.last_step_id, recipient.done)
+    if following is None or following.id != recipient.current_step_id:
+        before = plan.preceding(recipient.current_step_id)
+        recipient = replace(recipient, last_step_id=before.id if before else None)
     again = replace(
         recipient,
         error_id=None,

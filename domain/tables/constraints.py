@@ -51,7 +51,6 @@ CHECKS: dict[str, tuple[str, str]] = {
     "recipients_version_positive": ("recipients", "version >= 1"),
     "sequences_status_known": ("sequences", _one_of("status", SequenceStatus)),
     "sequences_paused_at_with_status": ("sequences", "(paused_at IS NOT NULL) = (status = 'PAUSED')"),
-    "sequences_settling_known": ("sequences", _one_of("settling", ["PAUSE", "RESUME", "STOP"])),
     "steps_kind_known": ("steps", _one_of("kind", StepKind)),
     "steps_wait_unit_known": ("steps", _one_of("wait_unit", WaitUnit)),
     "steps_wait_not_negative": ("steps", "wait_amount >= 0"),
@@ -121,6 +120,7 @@ TENANT_KEYS = (
     ("recipients", "contact_id", "contacts"),
     ("recipients", "mailbox_id", "mailboxes"),
     ("recipients", "current_step_id", "steps"),
+    ("recipients", "last_step_id", "steps"),
     ("recipient_steps", "recipient_id", "recipients"),
     ("recipient_steps", "step_id", "steps"),
     ("recipient_steps", "message_id", "messages"),
@@ -190,7 +190,7 @@ TENANTS = (
 
 UNIQUE: dict[str, tuple[str, str]] = {
     "messages_one_per_run": ("messages", "(recipient_id, step_id, step_run)"),
-    "steps_one_per_position": ("steps", "(sequence_id, position)"),
+    "steps_one_per_position": ("steps", "(sequence_id, position) DEFERRABLE INITIALLY DEFERRED"),
     "webhook_deliveries_one_per_event": ("webhook_deliveries", "(endpoint_id, recipient_id, event_version)"),
 }
 
@@ -208,7 +208,7 @@ INDEXES: dict[str, str] = {
     "mailboxes_address": "UNIQUE ON mailboxes (workspace_id, address_key)",
     "sequences_external_id": "UNIQUE ON sequences (workspace_id, external_id) WHERE external_id IS NOT NULL",
     "sequences_by_age": "ON sequences (workspace_id, created_at DESC, id DESC)",
-    "sequences_settling": "ON sequences (id) WHERE settling IS NOT NULL",
+    "sequences_settling": "ON sequences (id) WHERE settling",
     "suppressions_by_age": "ON suppressions (workspace_id, created_at DESC, id DESC)",
     "suppressions_settling": "ON suppressions (id) WHERE settling",
     "suppressions_of_recipient": "ON suppressions (recipient_id) WHERE recipient_id IS NOT NULL",

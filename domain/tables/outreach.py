@@ -109,11 +109,11 @@ class Sequence(Model):
     status = fields.CharField(max_length=10, default="DRAFT")
     settings: Any = fields.JSONField(default=dict)  # SequenceSettings in domain/plans.py
     paused_at = fields.DatetimeField(null=True)  # the gate on every hand-over; rows follow in batches
-    # Recipients whose rows still have to follow the last pause, resume or stop: "PAUSE", "RESUME", "STOP".
-    settling = fields.CharField(max_length=10, null=True)
+    settling = fields.BooleanField(db_default=False)  # rows of recipients still have to follow a change of it
     # Pauses that are over, and that rows still have to follow: from, to, from, to …
     pauses_to_follow = ArrayField(element_type="timestamptz", null=True)
     settings_changed_at = fields.DatetimeField(null=True)  # its settings or mailboxes
+    revision = fields.IntField(db_default=0)  # rises with every edit: what was claimed before one is claimed anew
     activated_at = fields.DatetimeField(null=True)
     archived_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField(auto_now_add=True)
@@ -140,6 +140,10 @@ class Step(Model):
     task_notes = fields.TextField(null=True)
     send_as_reply = fields.BooleanField(default=False)
     removed_at = fields.DatetimeField(null=True)
+    # The edits of the sequence that last concerned those who wait for it, its wait, and its place: see rules/plan.py.
+    revision = fields.IntField(db_default=0)
+    wait_revision = fields.IntField(db_default=0)
+    placed_revision = fields.IntField(db_default=0)
     created_at = fields.DatetimeField(auto_now_add=True)
     updated_at = fields.DatetimeField(auto_now_add=True)
 

@@ -27,6 +27,8 @@ class Recipient(Model):
     scheduled_for = fields.DatetimeField(null=True)
     begun = fields.BooleanField(default=False)
     current_step_id = fields.UUIDField(null=True)
+    last_step_id = fields.UUIDField(null=True)
+    plan_revision = fields.IntField(db_default=0)  # the edit of its sequence that this row is in step with
     step_run = fields.SmallIntField(default=1)
     start_at = fields.DatetimeField(null=True)
     anchor_at = fields.DatetimeField(null=True)

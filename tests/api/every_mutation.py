@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from domain import pending, users
-from domain.authoring import NewStep
 from domain.database import fetch
 from domain.rules.actor import ENGINE
 from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Signal
 from domain.signals import Fact, apply
+from domain.steps import NewStep
 from tests.api.conftest import Api, rcp, seq, stp
 from tests.world import IN_AN_HOUR, World, email, make_mailbox, manual_email, task
 
@@ -128,6 +128,10 @@ async def _step_add(api: Api) -> dict[str, Any]:
     return {"sequenceId": (await _draft(api))["id"], "step": step}
 
 
+async def _step(api: Api, **more: Any) -> dict[str, Any]:
+    return {"id": stp((await _running(api)).step_ids[0])} | more
+
+
 async def _given(**input: Any) -> dict[str, Any]:
     return input
 
@@ -179,6 +183,10 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "sequenceUnarchive": lambda api: _moved(api, "sequenceArchive"),
     "sequenceDelete": _draft,
     "stepAdd": _step_add,
+    "stepUpdate": lambda api: _step(api, subject="New"),
+    "stepMove": _step,
+    "stepRemove": _step,
+    "sequenceDuplicate": _sequence,
     "recipientPause": _recipient,
     "recipientResume": _paused_recipient,
     "recipientSkipStep": _recipient_and_step,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from domain import feed, pending, sequences
+from domain import feed, pending, settling
 from domain.database import fetch
 from tests.api.conftest import Api, rcp, seq, stp
 from tests.world import email, task
@@ -183,7 +183,7 @@ async def test_a_sequence_goes_through_its_statuses(api: Api) -> None:
     assert kept["errors"][0]["openRecipients"] == 3
     archived = await api.change("sequenceArchive", {"id": id, "stopOpenRecipients": True}, selection)
     assert archived["sequence"] == {"status": "ARCHIVED"}
-    assert await sequences.settle_batch(api.workspace_id, world.sequence_id) == 0  # as a worker does in a second
+    assert await settling.settle_batch(api.workspace_id, world.sequence_id) == 0  # as a worker does in a second
     back = await api.change("sequenceUnarchive", {"id": id}, "sequence { status }")
     assert back["sequence"] == {"status": "PAUSED"}
     assert (await api.change("sequenceDelete", {"id": id}, "deletedId"))["errors"] != []

@@ -13,7 +13,6 @@ import pytest
 from cli.console import CannotGoOn
 from cli.import_command import Order, run_import
 from domain import authoring
-from domain.authoring import NewStep
 from domain.database import database, fetch
 from domain.plans import SequenceSettings
 from domain.refusals import NotFound
@@ -21,6 +20,7 @@ from domain.rules.contact_csv import CsvUnusable
 from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
 from domain.settings import Settings
+from domain.steps import NewStep
 from tests.cli.running import Workspace
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import enrolment, pending, sequences
+from domain import enrolment, pending, sequences, settling
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.rules import recipient as rules
@@ -26,7 +26,7 @@ async def _due(world: World) -> set[datetime | None]:
 
 
 async def _settle(world: World) -> None:
-    while await sequences.settle_batch(world.workspace_id, world.sequence_id):
+    while await settling.settle_batch(world.workspace_id, world.sequence_id):
         pass
 
 
@@ -37,7 +37,7 @@ async def test_the_wait_that_ran_during_a_pause_does_not_count_for_rows_that_had
     world = await make_world(workspace_id, actor, vault, steps=[email(wait=IN_AN_HOUR)], people=12)
     (due_at,) = await _due(world)
     assert due_at is not None
-    monkeypatch.setattr(sequences, "BATCH", 3)  # so that most rows are behind
+    monkeypatch.setattr(settling, "BATCH", 3)  # so that most rows are behind
     for _ in range(times):
         await sequences.pause(workspace_id, world.sequence_id)
         await advance(workspace_id, timedelta(hours=2))
@@ -56,7 +56,7 @@ async def test_no_task_comes_up_by_a_wait_that_ran_during_the_pause(
     workspace_id: UUID, actor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = await make_world(workspace_id, actor, vault, steps=[task(wait=IN_AN_HOUR)], people=8)
-    monkeypatch.setattr(sequences, "BATCH", 2)
+    monkeypatch.setattr(settling, "BATCH", 2)
     await sequences.pause(workspace_id, world.sequence_id)
     await advance(workspace_id, timedelta(hours=2))
     await sequences.resume(workspace_id, world.sequence_id)
@@ -72,7 +72,7 @@ async def test_those_enrolled_after_the_resume_are_not_shifted(
 ) -> None:
     world = await make_world(workspace_id, actor, vault, steps=[email(wait=IN_AN_HOUR)], people=6)
     with monkeypatch.context() as patched:
-        patched.setattr(sequences, "BATCH", 1)
+        patched.setattr(settling, "BATCH", 1)
         await sequences.pause(workspace_id, world.sequence_id)
         await advance(workspace_id, timedelta(hours=5))
         await sequences.resume(workspace_id, world.sequence_id)

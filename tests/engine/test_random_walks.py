@@ -8,8 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import recipients, sending, sequences, signals
-from domain.authoring import NewStep
+from domain import recipients, sending, sequences, settling, signals
 from domain.database import fetch
 from domain.own_content import NewContent
 from domain.refusals import Refusal
@@ -18,6 +17,7 @@ from domain.rules.ids import new_id
 from domain.rules.lifecycle import Action, Signal, Status, available_actions
 from domain.rules.outcomes import Later, LaterReason, Outcome, Refused, Sent, Unknown
 from domain.secrets import Vault
+from domain.steps import NewStep
 from tests.engine.sending_world import KEY, carry
 from tests.world import World, email, make_world
 
@@ -107,12 +107,12 @@ class Walk:
         """The invariants."""
         ids = self.world.workspace_id, self.world.sequence_id
         for _ in range(3):
-            if await sequences.settle_batch(*ids) == 0:
+            if await settling.settle_batch(*ids) == 0:
                 break
         else:
             pytest.fail("settling does not end")
         (sequence,) = await fetch("SELECT status, settling FROM sequences WHERE id = $1", self.world.sequence_id)
-        assert sequence["settling"] is None
+        assert not sequence["settling"]
         stuck = await fetch(
             """
             SELECT r.id, x.state FROM recipients r JOIN messages x

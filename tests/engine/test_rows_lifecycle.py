@@ -128,7 +128,7 @@ async def test_while_the_sequence_is_paused_an_open_recipient_can_only_be_given_
         await sequences.pause(workspace_id, world.sequence_id)
     else:  # the moment after the answer for a sequence of 100,000: the gate is shut, no row is rewritten yet
         await fetch(
-            "WITH u AS (UPDATE sequences SET status = 'PAUSED', settling = 'PAUSE', paused_at = now() WHERE id = $1 "
+            "WITH u AS (UPDATE sequences SET status = 'PAUSED', settling = true, paused_at = now() WHERE id = $1 "
             "RETURNING 1) SELECT * FROM u",
             world.sequence_id,
         )

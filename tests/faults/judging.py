@@ -4,12 +4,12 @@ from collections import Counter
 from uuid import UUID
 
 from domain import authoring, enrolment, feed, sequences
-from domain.authoring import NewStep
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.plans import SequenceSettings
 from domain.rules.actor import Actor
 from domain.secrets import Vault
+from domain.steps import NewStep
 from tests.faults.crew import DawdlingServer
 from tests.world import email, make_mailbox
 

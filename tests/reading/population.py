@@ -59,7 +59,7 @@ async def populate(workspace_id: UUID, actor: Actor, vault: Vault, each: int = 2
     await every_reason_to_wait(workspace_id, actor, vault)
     # The pause is answered, the rows have not followed: what a screen shows between two batches.
     await fetch(
-        "WITH u AS (UPDATE sequences SET status = 'PAUSED', paused_at = now(), settling = 'PAUSE' WHERE id = $1 "
+        "WITH u AS (UPDATE sequences SET status = 'PAUSED', paused_at = now(), settling = true WHERE id = $1 "
         "RETURNING 1) SELECT 1 FROM u",
         paused_id,
     )

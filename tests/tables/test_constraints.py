@@ -107,7 +107,6 @@ BROKEN = [
     ("recipients", "version = 0", "recipients_version_positive"),
     ("sequences", "status = 'GONE'", "sequences_status_known"),
     ("sequences", "status = 'PAUSED'", "sequences_paused_at_with_status"),
-    ("sequences", "settling = 'MAYBE'", "sequences_settling_known"),
     ("steps", "kind = 'PIGEON'", "steps_kind_known"),
     ("steps", "wait_unit = 'MOONS'", "steps_wait_unit_known"),
     ("steps", "wait_amount = -1", "steps_wait_not_negative"),

@@ -86,7 +86,10 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
     ("domain.watching", "WITH wanted AS"): ({"m", "w"}, "takes mailboxes that nobody watches, anywhere"),
     ("domain.watching", "WITH kept AS"): ({"w", "m"}, "renews watches by id and token"),
     ("domain.watching", "WITH old AS (SELECT ctid"): ({"watched_mails"}, "forgets old mails of every workspace"),
-    ("domain.sequences", "WHERE settling IS NOT NULL"): ({"sequences"}, "looks for what is left to settle, anywhere"),
+    ("domain.settling", "FROM sequences WHERE settling ORDER"): (
+        {"sequences"},
+        "looks for what is left to settle, anywhere",
+    ),
     ("domain.suppressing", "WHERE settling ORDER BY id"): ({"suppressions"}, "looks for what is left to end, anywhere"),
     ("domain.unconfirmed", "state = 'HANDING_OVER' AND lease_until < now()"): (
         {"messages"},

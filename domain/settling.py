@@ -1,0 +1,180 @@
+"""Rows follow their sequence: after a pause, a resume, an archiving or an edit, in bounded batches.
+
+The change itself is one small transaction that ends before anyone answers: `status` and `revision` of the sequence are
+the gate on every claim and every second mark. What each recipient becomes by it is one pure function
+(rules/following.py); this module finds whose turn it is, by what their rows say, and writes it. So it can be
+interrupted at any point, done by several workers at once, and begun again.
+
+Nobody is missed: whoever goes to a step does so under a share lock on the sequence (writing.py), so that an edit either
+is seen or finds the row at its new step.
+
+Source: product.md section 2 "Sequences", section 3 "Live edits"; architecture.md "Facts, not memories".
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from domain.database import Tx, fetch, tx
+from domain.plans import load_plan
+from domain.rules.actor import ENGINE
+from domain.rules.event_types import EventType
+from domain.rules.following import Pauses, follow
+from domain.rules.lifecycle import EndReason
+from domain.rules.plan import SequenceStatus
+from domain.rules.recipient import Recipient
+from domain.writing import Change, read, write, write_timers
+
+BATCH: Final = 2_000
+
+_BEING_SENT: Final = """EXISTS (SELECT FROM messages x WHERE x.workspace_id = r.workspace_id AND x.recipient_id = r.id
+    AND x.step_id = r.current_step_id AND x.step_run = r.step_run AND x.state = 'HANDING_OVER')"""
+
+# By the sequence's status: whose hold, clock or life is not what it has to be. $4 is the time of the pause or of the
+# last resume that is being followed; null: there is none.
+_BEHIND_STATUS: Final = {
+    SequenceStatus.DRAFT: "$4::timestamptz IS NULL AND false",
+    SequenceStatus.PAUSED: "(r.sequence_paused_at IS NULL OR r.sequence_paused_at < $4)",
+    # Held by a pause that is over, or not written since: the clock ran through a pause that the row never followed.
+    SequenceStatus.ACTIVE: """(r.sequence_paused_at IS NOT NULL OR (r.updated_at < $4 AND r.paused_at IS NULL
+        AND r.error_id IS NULL AND (r.pending_id IS NULL OR r.scheduled_for <= $4)))""",
+    SequenceStatus.ARCHIVED: "($4::timestamptz IS NULL OR true)",
+}
+_BEHIND_EDIT: Final = "r.plan_revision < t.revision"
+
+
+@dataclass(frozen=True, slots=True)
+class _Settling:
+    """What the rows of a sequence follow."""
+
+    status: SequenceStatus
+    pauses: Pauses
+    since: datetime | None
+
+    def rows_behind(self, behind_edit: str) -> str:
+        """Return the statement that finds recipients who have to follow, and whether for the sequence's status."""
+        behind_status = _BEHIND_STATUS[self.status]
+        behind = f"({behind_status} OR {behind_edit})"
+        return f"""
+            SELECT r.id, r.version, r.updated_at, {behind_status} IS TRUE AS behind_status, {_BEING_SENT} AS being_sent
+            FROM recipients r LEFT JOIN steps t ON t.id = r.current_step_id AND t.workspace_id = r.workspace_id
+            WHERE r.workspace_id = $1 AND r.sequence_id = $2 AND r.end_reason IS NULL AND r.deleted_at IS NULL
+                AND {behind}
+            ORDER BY r.id LIMIT $3
+        """
+
+
+async def settle_batch(workspace_id: UUID, sequence_id: UUID) -> int:
+    """Let up to 2,000 recipients follow the last changes of their sequence; return how many did. 0 = all who can have.
+
+    Safe to repeat and to interrupt: what is left is found again by its facts.
+    """
+
+    async def work(t: Tx) -> int:
+        settling = await _settling(t, sequence_id, "FOR SHARE")
+        if settling is None:
+            return 0
+        # Those being handed over keep their step until the outcome is known.
+        statement = settling.rows_behind(f"({_BEHIND_EDIT} AND NOT {_BEING_SENT})")
+        found = {row["id"]: row for row in await t.fetch(statement, t.workspace_id, sequence_id, BATCH, settling.since)}
+        plan = await load_plan(t, sequence_id)
+        shown: list[Change] = []
+        timers: list[tuple[Recipient, Recipient]] = []
+        for before in (await read(t, found)).values():
+            row = found[before.id]
+            if before.version != row["version"]:
+                continue  # it is found again if it still has to follow
+            after = follow(
+                before,
+                plan,
+                t.now,
+                pauses=settling.pauses,
+                written_at=row["updated_at"],
+                being_sent=row["being_sent"],
+            )
+            # Only what changes by it is written: a row that is as it should be ends the settling, never prolongs it.
+            if after == before:
+                continue
+            if row["behind_status"] or _shows(before, after):
+                shown.append(_change(before, after))
+            else:
+                timers.append((before, after))
+        await write(t, shown)
+        await write_timers(t, timers)
+        return len(shown) + len(timers)
+
+    settled = await tx(workspace_id, work)
+    if settled == 0:
+        await tx(workspace_id, lambda t: _mark_settled(t, sequence_id), rings=False)
+    return settled
+
+
+async def settle_small(workspace_id: UUID, sequence_id: UUID) -> None:
+    """Let the first batch follow at once, so that a small sequence has settled when the answer arrives; a worker does
+    the rest."""
+    if await settle_batch(workspace_id, sequence_id) < BATCH:
+        await settle_batch(workspace_id, sequence_id)
+
+
+async def unsettled() -> list[tuple[UUID, UUID]]:
+    """Return (workspace, sequence) of each sequence whose recipients still have to follow."""
+    rows = await fetch("SELECT workspace_id, id FROM sequences WHERE settling ORDER BY updated_at LIMIT 100")
+    return [(row["workspace_id"], row["id"]) for row in rows]
+
+
+def _shows(before: Recipient, after: Recipient) -> bool:
+    """Return whether a query shows the change; timers alone make no version."""
+    return (before.status, before.current_step_id, before.sequence_paused_at, before.scheduled_for) != (
+        after.status,
+        after.current_step_id,
+        after.sequence_paused_at,
+        after.scheduled_for,
+    )
+
+
+def _change(before: Recipient, after: Recipient) -> Change:
+    left = before.current_step_id != after.current_step_id and after.end_reason is not EndReason.STOPPED
+    if left and (before.pending_id is not None or before.error_id is not None):
+        kind, done = EventType.STEP_SKIPPED, "SKIPPED"
+    elif after.status is not before.status:
+        kind, done = EventType.STATUS_CHANGED, None
+    elif left:
+        kind, done = EventType.STEP_CHANGED, None
+    else:
+        kind, done = EventType.HOLD_CHANGED, None
+    step_id = before.current_step_id if done else after.current_step_id if left else None
+    return Change(before=before, after=after, type=kind, actor=ENGINE, step_id=step_id, done=done)
+
+
+async def _settling(t: Tx, sequence_id: UUID, lock: str) -> _Settling | None:
+    row: asyncpg.Record | None = await t.fetchrow(
+        "SELECT status, paused_at, pauses_to_follow FROM sequences "
+        f"WHERE workspace_id = $1 AND id = $2 AND settling {lock}",
+        t.workspace_id,
+        sequence_id,
+    )
+    if row is None:
+        return None
+    status, over = SequenceStatus(row["status"]), row["pauses_to_follow"] or []
+    pauses: list[tuple[datetime, datetime | None]] = [*zip(over[::2], over[1::2], strict=True)]
+    if status is SequenceStatus.PAUSED:
+        return _Settling(status, [*pauses, (row["paused_at"], None)], row["paused_at"])
+    return _Settling(status, pauses, over[-1] if over else None)
+
+
+async def _mark_settled(t: Tx, sequence_id: UUID) -> None:
+    settling = await _settling(t, sequence_id, "FOR UPDATE")
+    if settling is None:
+        return
+    key = t.workspace_id, sequence_id
+    if await t.fetch(settling.rows_behind("false"), *key, 1, settling.since):
+        return
+    still = await t.fetch(settling.rows_behind(_BEHIND_EDIT), *key, 1, settling.since)
+    await t.execute(
+        "UPDATE sequences SET settling = $3, pauses_to_follow = NULL WHERE workspace_id = $1 AND id = $2",
+        *key,
+        bool(still),
+    )
