@@ -24,6 +24,7 @@ from api.rounds import endlessly
 from api.schema import schema, sdl
 from api.server_pages import Pages
 from api.server_parts import ServerParts, TryMailbox
+from api.tokens import Tokens
 from api.websocket import GraphQLOverWebSocket
 from domain.database import database
 from domain.opting_out import PATH as OPT_OUT_PATH
@@ -44,7 +45,7 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
         settings=settings,
         schema=schema,
         hub=Hub(settings.redis_url),
-        keys=KeyRing(),
+        keys=KeyRing(Tokens(settings.sign_in) if settings.sign_in else None),
         vault=Vault(settings.secret_key, settings.previous_keys),
         try_mailbox=try_mailbox,
     )

@@ -1,15 +1,18 @@
-"""Who is calling: an API key, in a header or in `connection_init`, opens exactly one workspace.
+"""Who is calling: an API key or a person's token, in a header or in `connection_init`, opens exactly one workspace.
 
 Source: api.md "Auth"; reliability.md 2.24.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from api.context import Caller
 from api.errors import UNAUTHENTICATED, RequestRefused
+from api.tokens import TokenRefused, Tokens
 from domain import keys
 from domain.keys import ApiKey
 from domain.rules.actor import Actor, ActorKind
@@ -22,39 +25,62 @@ MISSING: Final = "Send an API key: the header “Authorization: Bearer rel_…�
 WRONG: Final = "This API key is not known, has expired or was revoked. `relance keys list` shows those that work."
 
 
-class KeyRing:
-    """The keys seen in the last seconds, so that a busy client does not cost a statement for each request."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What came of a secret, for a moment."""
 
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[float, ApiKey | None]] = {}
+    until: float  # of the monotonic clock
+    caller: Caller | None
+    why_not: str = WRONG
+
+
+class KeyRing:
+    """The keys and tokens seen in the last seconds: a busy client does not cost a statement for each request."""
+
+    def __init__(self, tokens: Tokens | None = None) -> None:
+        self._tokens = tokens
+        self._seen: dict[bytes, _Seen] = {}
 
     async def caller(self, secret: str | None) -> Caller:
-        """Return who calls with this secret.
+        """Return who calls with this secret: an API key, or a person's token.
 
         Raises:
             RequestRefused: UNAUTHENTICATED; no secret, or one that opens nothing (any more).
+            KeySetUnreachable
         """
         if not secret:
             raise RequestRefused(401, UNAUTHENTICATED, MISSING)
-        now = time.monotonic()
-        seen = self._seen.get(secret)
-        if seen is None or now - seen[0] > _REMEMBERED_SECONDS:
-            seen = (now, await keys.authenticate(secret))
+        digest = hashlib.sha256(secret.encode(errors="replace")).digest()
+        seen = self._seen.get(digest)
+        if seen is None or time.monotonic() >= seen.until:
+            seen = await self._look(secret)
             if len(self._seen) >= _REMEMBERED_AT_MOST:
                 self._seen.clear()
-            self._seen[secret] = seen
-            if seen[1] is not None:
-                await self._touch(seen[1])
-        if seen[1] is None:
-            raise RequestRefused(401, UNAUTHENTICATED, WRONG)
-        key = seen[1]
-        return Caller(
+            self._seen[digest] = seen
+        if seen.caller is None:
+            raise RequestRefused(401, UNAUTHENTICATED, seen.why_not)
+        return seen.caller
+
+    async def _look(self, secret: str) -> _Seen:
+        until = time.monotonic() + _REMEMBERED_SECONDS
+        if self._tokens is not None and not secret.startswith("rel_"):
+            try:
+                caller, lasts_seconds = await self._tokens.caller(secret)
+            except TokenRefused as refused:
+                return _Seen(until, None, str(refused))
+            return _Seen(min(until, time.monotonic() + lasts_seconds), caller)
+        key = await keys.authenticate(secret)
+        if key is None:
+            return _Seen(until, None)
+        await self._touch(key)
+        caller = Caller(
             workspace_id=key.workspace_id,
             workspace_name=key.workspace_name,
             actor=Actor(ActorKind.API_KEY, key.id),
             name=key.name,
             scopes=key.scopes,
         )
+        return _Seen(until, caller)
 
     async def _touch(self, key: ApiKey) -> None:
         try:

@@ -30,6 +30,7 @@ from api.declaring import refuse_without_scope
 from api.documents import prepare
 from api.errors import BAD_REQUEST, RequestRefused, formatted, new_request_id
 from api.http import Asked, checked, operation_of
+from api.key_set import KeySetUnreachable
 from api.server_parts import ServerParts
 from api.sharing import Selections, root_field
 from api.subscriptions import chosen, received
@@ -241,7 +242,7 @@ class GraphQLOverWebSocket(GraphQL[Connection, None]):
         return accepted
 
     async def close_revoked(self) -> None:
-        """Close the sockets whose key has expired or was revoked."""
+        """Close the sockets whose key or token has expired or was revoked."""
         self._open = {one for one in self._open if one.websocket.application_state is WebSocketState.CONNECTED}
         by_secret: dict[str | None, list[Connection]] = {}
         for connection in self._open:
@@ -254,3 +255,5 @@ class GraphQLOverWebSocket(GraphQL[Connection, None]):
                     self._open.discard(connection)
                     with suppress(RuntimeError, WebSocketDisconnect):
                         await connection.websocket.close(FORBIDDEN, "Forbidden")
+            except KeySetUnreachable:  # whose key it is cannot be known now; the others are still looked at
+                continue

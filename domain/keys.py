@@ -110,6 +110,18 @@ async def create_workspace(name: str) -> UUID:
     return await tx(None, work, rings=False)
 
 
+async def workspace_name(workspace_id: UUID) -> str:
+    """Return the name of a workspace.
+
+    Raises:
+        WorkspaceUnknown
+    """
+    found = await tables.Workspace.get_or_none(id=workspace_id)
+    if found is None:
+        raise WorkspaceUnknown
+    return found.name
+
+
 async def find_workspace(name: str) -> UUID | None:
     """Return the id of the oldest workspace of this name; None when there is none."""
     found = await tables.Workspace.filter(name=name).order_by("created_at", "id").first()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from domain.database import credentials
 from domain.rules.network import PUBLIC_ONLY, NetworksInvalid, Reach
 from domain.secrets import read_key
+from domain.sign_in import SignIn, problem_of_jwks_url
 
 
 class SettingsInvalid(Exception):
@@ -37,6 +38,7 @@ class Settings:
     worker_slots: int = 20  # messages in the hands of one worker at once
     lease_seconds: int = 60
     reach: Reach = PUBLIC_ONLY  # what may be called on behalf of a workspace
+    sign_in: SignIn | None = None  # of people; None: API keys only
     log_level: str = "INFO"
 
     @property
@@ -119,12 +121,42 @@ def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
             values["reach"] = Reach.of(text)
         except NetworksInvalid as problem:
             problems.append(f"RELANCE_PRIVATE_NETWORKS is not a list of networks such as 10.0.0.0/8: {problem}.")
+    values["sign_in"] = _sign_in(environment, problems)
     if text := environment.get("RELANCE_LOG_LEVEL"):
         if text.upper() in ("DEBUG", "INFO", "WARNING", "ERROR"):
             values["log_level"] = text.upper()
         else:
             problems.append(f"RELANCE_LOG_LEVEL is “{text}”; it must be debug, info, warning or error.")
     return values, problems
+
+
+def _sign_in(environment: Mapping[str, str], problems: list[str]) -> SignIn | None:
+    url, secret = environment.get("RELANCE_JWT_JWKS_URL"), environment.get("RELANCE_JWT_SECRET")
+    issuer, audience = environment.get("RELANCE_JWT_ISSUER"), environment.get("RELANCE_JWT_AUDIENCE")
+    if not url and not secret:
+        return None
+    found = []
+    if url and secret:
+        found.append("RELANCE_JWT_SECRET is set beside RELANCE_JWT_JWKS_URL; only one of the two can be.")
+    if url and (problem := problem_of_jwks_url(url)):
+        found.append(f"RELANCE_JWT_JWKS_URL is “{url[:200]}”; {problem}.")
+    if secret and len(secret.encode()) < 32:
+        found.append("RELANCE_JWT_SECRET is too short: it must have 32 bytes or more.")
+    if not issuer:
+        found.append("RELANCE_JWT_ISSUER is not set; people's tokens are believed only of one issuer.")
+    if not audience:
+        found.append("RELANCE_JWT_AUDIENCE is not set; people's tokens are believed only when made for one audience.")
+    problems += found
+    if found or not issuer or not audience:
+        return None
+    return SignIn(
+        issuer=issuer,
+        audience=audience,
+        jwks_url=url or None,
+        secret=secret.encode() if secret else None,
+        workspace_claim=environment.get("RELANCE_JWT_WORKSPACE_CLAIM") or "workspace",
+        role_claim=environment.get("RELANCE_JWT_ROLE_CLAIM") or "role",
+    )
 
 
 def _problem_of_public_url(text: str) -> str | None:

@@ -72,22 +72,34 @@ async def find(workspace_id: UUID, user_id: UUID) -> User:
     return _user(rows[0])
 
 
-async def of_subject(workspace_id: UUID, external_subject: str, name: str, email: str | None, role: Role) -> User:
-    """Return the user whom an identity provider names so; one who is seen for the first time is created.
+async def of_subject(
+    workspace_id: UUID, external_subject: str, name: str, email: str | None, role: Role | None
+) -> User:
+    """Return the user whom an identity provider names so; one who is seen for the first time is created, as a VIEWER
+    unless it says what role the person has.
 
-    What is known of a user is kept: the words of a later sign-in do not rename anybody.
+    A role that is said counts from then on. Name and address are kept: a later sign-in does not rename anybody.
 
     Raises:
         Invalid, WorkspaceUnknown
     """
     known = "SELECT * FROM users WHERE workspace_id = $1 AND external_subject = $2"
-    if rows := await fetch(known, workspace_id, external_subject):
+    rows = await fetch(known, workspace_id, external_subject)
+    if rows and role in (None, rows[0]["role"]):
         return _user(rows[0])
     _check_subject(external_subject)
     user_id = new_id()
 
     async def work(t: Tx) -> User:
-        made = await _insert(t, user_id, _checked_name(name), _checked_email(email), external_subject, role)
+        first = role or Role.VIEWER
+        made = await _insert(t, user_id, _checked_name(name), _checked_email(email), external_subject, first)
+        if made is None and role is not None:
+            await t.execute(
+                "UPDATE users SET role = $3 WHERE workspace_id = $1 AND external_subject = $2",
+                t.workspace_id,
+                external_subject,
+                role,
+            )
         return made or _user(await t.fetchrow(known, t.workspace_id, external_subject))
 
     return await tx(workspace_id, work, rings=False)

@@ -28,7 +28,10 @@ async def test_ten_sign_ins_at_once_of_a_new_person_make_one_user(workspace_id: 
     at_once = (users.of_subject(workspace_id, "idp|7", "Ada", None, Role.MEMBER) for _ in range(10))
     assert len({user.id for user in await asyncio.gather(*at_once)}) == 1
     later = await users.of_subject(workspace_id, "idp|7", "Another name", None, Role.VIEWER)
-    assert (later.name, later.role) == ("Ada", Role.MEMBER)
+    assert (later.name, later.role) == ("Ada", Role.VIEWER)  # what the provider says of the role counts
+    assert (await users.of_subject(workspace_id, "idp|7", "Ada", None, None)).role is Role.VIEWER
+    fresh = await users.of_subject(workspace_id, "idp|8", "Bea", None, None)
+    assert fresh.role is Role.VIEWER
     with pytest.raises(Invalid):
         await users.create(workspace_id, "Twin", external_subject="idp|7")
     elsewhere = await users.of_subject(await keys.create_workspace("Other"), "idp|7", "Ada", None, Role.MEMBER)
