@@ -6,20 +6,16 @@ from uuid import UUID
 
 import pytest
 
-from domain import authoring, enrolment, feed, pending, recipients, sending, sequences, users
+from domain import authoring, enrolment, feed, pending, sequences, users
 from domain.contacts import ContactFields
-from domain.delivery import Result, record
 from domain.plans import SequenceSettings
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.ids import Prefix, to_public
-from domain.rules.outcomes import Refused, Sent
 from domain.secrets import Vault
 from tests.api.conftest import Api, rcp, seq
 from tests.api.test_queries import statements
-from tests.engine.sending_world import claim_all
 from tests.reading.asking import Reader
 from tests.world import World, email, make_world, manual_email, task
-from workers.composing import Letter, composed
 
 IN_AN_HOUR = timedelta(hours=1)
 INBOX = """query ($filter: PendingActionFilter, $first: Int, $after: String) {
@@ -93,40 +89,6 @@ async def test_refused_words_and_times_name_their_field(api: Api) -> None:
         payload = await api.change(mutation, input, "pendingAction { id } recipient { id }")
         assert (payload["errors"][0]["code"], payload["errors"][0]["field"]) == ("INVALID", [field])
         assert (payload["pendingAction"], payload["recipient"]) == (None, None)
-
-
-async def test_what_may_be_done_is_true_in_every_state(api: Api) -> None:
-    world, id = await first_waiting(api)
-    recipient_id = world.recipient_ids[0]
-    assert await available(api, id) == ["SEND_NOW", "SCHEDULE", "SKIP"]
-    await api.change("recipientPause", {"id": rcp(recipient_id)}, "inFlight")
-    assert await available(api, id) == []
-    await api.change("recipientResume", {"id": rcp(recipient_id)}, "recipient { id }")
-    await api.change("sequencePause", {"id": seq(world.sequence_id)}, "inFlight")
-    assert await available(api, id) == []
-    await api.change("sequenceResume", {"id": seq(world.sequence_id)}, "sequence { id }")
-    await api.change("pendingEmailSend", {"id": id}, "recipient { id }")
-    assert await available(api, id) == ["CANCEL_SCHEDULE", "SKIP"]
-    claim = next(claim for claim in await claim_all(200) if claim.recipient_id == recipient_id)
-    letter = composed(claim)
-    assert isinstance(letter, Letter)
-    assert await sending.mark([letter.mark])
-    assert await available(api, id) == ["SKIP"]
-    result = Result(claim.message_id, claim.token, Refused("RECIPIENT_REFUSED_CONTENT", "550 5.7.1 no"))
-    await record(api.workspace_id, [result])
-    assert await available(api, id) == ["SKIP"]
-    await recipients.retry(api.workspace_id, api.actor, recipient_id)
-    claim = next(claim for claim in await claim_all(200) if claim.recipient_id == recipient_id)
-    letter = composed(claim)
-    assert isinstance(letter, Letter)
-    await sending.mark([letter.mark])
-    await record(api.workspace_id, [Result(claim.message_id, claim.token, Sent("250 OK"))])
-    assert await available(api, id) == []
-    await pending.put_due_before_people()
-    (called,) = await inbox(api)
-    assert (called["kind"], called["availableActions"]) == ("TASK", ["COMPLETE", "SKIP"])
-    (closed,) = await inbox(api, open=False)
-    assert (closed["id"], closed["outcome"], closed["closedBy"]) == (id, "SENT", {"name": "tests"})
 
 
 async def test_the_inbox_is_filtered_by_sequence_kind_age_assignee_and_schedule(api: Api) -> None:

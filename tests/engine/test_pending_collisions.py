@@ -13,6 +13,7 @@ from domain.delivery import Result, record
 from domain.own_content import NewContent
 from domain.refusals import ActionNotAvailable, PendingActionNotAvailable, RetryNotAvailable, StepBeingSent
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Signal
 from domain.rules.outcomes import MailboxBroken, Outcome, Refused, Sent, Unknown
 from domain.secrets import Vault
@@ -21,6 +22,7 @@ from tests.engine.sending_world import advance, carry, claim_all, messages_of, o
 from tests.engine.standing import events_of, picture_of, row_of
 from tests.engine.test_manual_emails import TOMORROW, make_pending, now_in, pending_of, sent_letter
 from tests.engine.test_races import all_at_once
+from tests.reading.asking import Reader
 from tests.world import IN_AN_HOUR, email, make_world, manual_email, task
 from workers.composing import Letter, composed
 
@@ -461,3 +463,34 @@ async def test_a_long_wait_for_the_mailbox_does_not_make_a_released_email_pendin
     await advance(workspace_id, timedelta(days=5))
     assert await pending.put_due_before_people() == 0
     assert (await row_of(recipient_id))["status"] == "IN_PROGRESS"
+
+
+async def test_what_the_api_offers_is_true_in_every_state(workspace_id: UUID, actor: Actor, vault: Vault) -> None:
+    world, recipient_id, waiting = await make_pending(workspace_id, actor, vault)
+    reader = Reader(workspace_id, actor, vault)
+
+    async def offered() -> list[str]:
+        query = "query ($id: ID!) { node(id: $id) { ... on PendingAction { availableActions } } }"
+        node = (await reader.ask(query, id=to_public(Prefix.PENDING_ACTION, waiting["id"])))["node"]
+        found: list[str] = node["availableActions"]
+        return found
+
+    assert await offered() == ["SEND_NOW", "SCHEDULE", "SKIP"]
+    await inbox.schedule(workspace_id, actor, waiting["id"], await now_in(workspace_id) + TOMORROW)
+    assert await offered() == ["SEND_NOW", "SCHEDULE", "CANCEL_SCHEDULE", "SKIP"]
+    await recipients.pause(workspace_id, actor, recipient_id)
+    assert await offered() == []
+    await recipients.resume(workspace_id, actor, recipient_id)
+    await sequences.pause(workspace_id, world.sequence_id)
+    assert await offered() == []
+    await sequences.resume(workspace_id, world.sequence_id)
+    await inbox.send(workspace_id, actor, waiting["id"])
+    assert await offered() == ["CANCEL_SCHEDULE", "SKIP"]
+    claim = await in_flight()
+    assert await offered() == ["SKIP"]
+    await ends(claim, Refused("RECIPIENT_REFUSED_CONTENT", "550 5.7.1 no"))
+    assert await offered() == ["SKIP"]
+    await recipients.retry(workspace_id, actor, recipient_id)
+    assert await offered() == ["CANCEL_SCHEDULE", "SKIP"]
+    await sent_letter()
+    assert await offered() == []

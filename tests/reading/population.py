@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from domain import authoring, enrolment, feed, recipients, sequences
+from domain import authoring, enrolment, feed, inbox, pending, recipients, sequences
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.plans import SequenceSettings
@@ -12,7 +12,7 @@ from domain.rules.actor import Actor
 from domain.rules.timing import SendingWindow, parse_wall_time
 from domain.secrets import Vault
 from tests.engine.standing import make_standing
-from tests.world import IN_AN_HOUR, World, email, make_mailbox, task
+from tests.world import IN_AN_HOUR, World, email, make_mailbox, manual_email, task
 
 WANTS = frozenset(
     {
@@ -97,6 +97,7 @@ async def every_reason_to_wait(workspace_id: UUID, actor: Actor, vault: Vault) -
             word if word not in ("HELD", "GONE") else None,
             float(seconds),
         )
+        await _released(workspace_id, actor, mailbox_id, number)
         await _timers(ids[0], "wait_ends_at = now() + interval '1 hour', due_at = now() + interval '2 hours'")
         await _timers(ids[1], "retry_at = now() + interval '1 hour', due_at = now() + interval '1 hour'")
         await _timers(ids[2], "due_at = now() + interval '8 hours'")  # shut meanwhile
@@ -116,6 +117,25 @@ async def every_reason_to_wait(workspace_id: UUID, actor: Actor, vault: Vault) -
                 sequence_id,
                 days,
             )
+
+
+async def _released(workspace_id: UUID, actor: Actor, mailbox_id: UUID, number: int) -> None:
+    """Manual emails that people have released: now, now to someone who is away, and at a time."""
+    sequence_id = await authoring.create(
+        workspace_id, f"By hand {number}", [manual_email()], settings=SequenceSettings(), mailbox_ids=[mailbox_id]
+    )
+    await sequences.activate(workspace_id, sequence_id)
+    ids = await people_of(workspace_id, actor, sequence_id, f"h{number}", 3)
+    await pending.put_due_before_people()
+    rows = await fetch(
+        "SELECT r.id, r.pending_id, r.contact_id, now() AS now FROM recipients r WHERE r.id = ANY($1::uuid[])", ids
+    )
+    found = {row["id"]: row for row in rows}
+    for recipient_id in ids[:2]:
+        await inbox.send(workspace_id, actor, found[recipient_id]["pending_id"])
+    await _alter("contacts SET out_of_office_until = now() + interval '3 days'", found[ids[1]]["contact_id"])
+    later = found[ids[2]]["now"] + timedelta(days=1)
+    await inbox.schedule(workspace_id, actor, found[ids[2]]["pending_id"], later)
 
 
 async def _timers(recipient_id: UUID, changes: str) -> None:
