@@ -84,7 +84,7 @@ async def test_a_failure_before_data_is_the_transports_and_nothing_was_sent(stag
 
 
 @pytest.mark.parametrize("stage", ["DATA", "DOT"])
-@pytest.mark.parametrize("misdeed", [HANG, CLOSE, RESET, b"hello?\r\n"])
+@pytest.mark.parametrize("misdeed", [HANG, CLOSE, RESET, b"hello?\r\n", b"250 " + b"x" * 100_000 + b"\r\n"])
 async def test_anything_but_a_reply_after_data_is_unknown(stage: str, misdeed: Any) -> None:
     outcome, _ = await outcome_with(**{stage: misdeed})
     assert isinstance(outcome, Unknown)
