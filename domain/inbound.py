@@ -80,11 +80,28 @@ async def ingest(workspace_id: UUID, mailbox_id: UUID | None, raw: bytes, source
     Raises:
         WorkspaceUnknown
     """
+    return await take_in(workspace_id, mailbox_id, raw, source, await understood(workspace_id, raw))
+
+
+async def understood(workspace_id: UUID, raw: bytes) -> Reading | Unreadable:
+    """Return the mail read, in seconds at most; what it proves about a message of ours is noted. The first half of
+    `ingest`, which holds no transaction."""
     reading = await read_apart(raw)
     if isinstance(reading, Unreadable):
         log.warning("a mail could not be read: %s", reading.reason)
     else:
         await _prove_sent(workspace_id, reading)
+    return reading
+
+
+async def take_in(
+    workspace_id: UUID, mailbox_id: UUID | None, raw: bytes, source: InboundSource, reading: Reading | Unreadable
+) -> Ingested:
+    """Record a mail that was read and apply its signal, in one transaction: the second half of `ingest`.
+
+    Raises:
+        WorkspaceUnknown
+    """
 
     async def work(t: Tx) -> Ingested:
         known = await _known(t, reading.fingerprint)

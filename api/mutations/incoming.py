@@ -13,7 +13,7 @@ import strawberry
 from api.context import Info
 from api.ids import key_of
 from api.inbound_door import INBOUND_PATH
-from api.mutations.carrying_out import mutation
+from api.mutations.carrying_out import carried_out, mutation, repeatable
 from api.mutations.payloads import ContactPayload, Payload, RecipientPayload
 from api.types.fields import resolved
 from api.types.messages import Message
@@ -50,6 +50,7 @@ class InboundMessageIngestInput:
     mailbox_id: strawberry.ID | None = strawberry.field(
         default=None, description="The mailbox it came to, where that is known."
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What became of a mail that was handed in.")
@@ -74,6 +75,7 @@ class RecipientReportInput:
         default=None,
         description="What was written, in plain text. It is recorded as an incoming message, once for each text.",
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of a report.")
@@ -91,6 +93,7 @@ class MessageReclassifyInput:
     classification: Classification = strawberry.field(
         description="What it is: HUMAN_REPLY, AUTOMATIC_ANSWER or OPT_OUT."
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of reclassifying a message.")
@@ -106,6 +109,7 @@ class MessageReclassifyPayload(Payload):
 @strawberry.input(description="Lets automated messages to a contact go on.")
 class ContactHoldReleaseInput:
     id: strawberry.ID = strawberry.field(description="Which contact.")
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of releasing a hold.")
@@ -119,10 +123,14 @@ class InboundSecretRotateInput:
         default=None,
         description="True: the one before is void at once, because it leaked. Left out or null: it is good for a day.",
     )
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="Where mail providers hand in mail, and the secret they sign it with.")
 class InboundSecretRotatePayload(Payload):
+    workspace_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The workspace that this secret opens the door of."
+    )
     url: str | None = strawberry.field(
         default=None, description="Where to POST each raw mail, with the headers of Standard Webhooks."
     )
@@ -153,20 +161,27 @@ class IncomingMutations:
         "Takes in one mail that came back: a reply, a delivery report, an automatic answer, a complaint. Repeating it "
         "changes nothing more. What is about none of our messages changes nothing.",
         scope=Scope.SIGNALS_WRITE,
+        transactions_of_its_own=True,
     )
     async def inbound_message_ingest(
         self, info: Info, input: InboundMessageIngestInput
     ) -> InboundMessageIngestPayload | None:
         workspace_id = info.context.caller.workspace_id
         mailbox_id = key_of(Prefix.MAILBOX, input.mailbox_id, ["mailboxId"]) if input.mailbox_id else None
-        found = await inbound.ingest(workspace_id, mailbox_id, _octets(input.raw), InboundSource.API)
-        return InboundMessageIngestPayload(
-            recipient_key=found.recipient_id,
-            message_key=found.message_id,
-            outcome=found.outcome,
-            again=found.again,
-            reason=found.reason,
-        )
+        raw = _octets(input.raw)
+        reading = await inbound.understood(workspace_id, raw)
+
+        async def take_in() -> InboundMessageIngestPayload:
+            found = await inbound.take_in(workspace_id, mailbox_id, raw, InboundSource.API, reading)
+            return InboundMessageIngestPayload(
+                recipient_key=found.recipient_id,
+                message_key=found.message_id,
+                outcome=found.outcome,
+                again=found.again,
+                reason=found.reason,
+            )
+
+        return await carried_out(info, input, take_in)
 
     @mutation(
         "Reports a bounce, a reply, an opt-out or a complaint that came to you by another way. It has the same effect "
@@ -210,7 +225,8 @@ class IncomingMutations:
         self, info: Info, input: InboundSecretRotateInput
     ) -> InboundSecretRotatePayload | None:
         me = info.context.caller
-        url = f"{info.context.settings.links_url}{INBOUND_PATH}{to_public(Prefix.WORKSPACE, me.workspace_id)}"
+        workspace_id = strawberry.ID(to_public(Prefix.WORKSPACE, me.workspace_id))
+        url = f"{info.context.settings.links_url}{INBOUND_PATH}{workspace_id}"
         vault = info.context.vault
         secret = await inbound_secrets.rotate(me.workspace_id, vault, end_previous=bool(input.end_previous))
-        return InboundSecretRotatePayload(url=url, secret=secret)
+        return InboundSecretRotatePayload(workspace_id=workspace_id, url=url, secret=secret)

@@ -13,6 +13,7 @@ from domain.rules.lifecycle import Signal
 from domain.signals import Fact, apply
 from domain.steps import NewStep
 from tests.api.conftest import Api, rcp, seq, stp
+from tests.inbound.mails import letter
 from tests.world import IN_AN_HOUR, World, email, make_mailbox, manual_email, task
 
 Example = Callable[[Api], Awaitable[dict[str, Any]]]
@@ -167,6 +168,21 @@ async def _group(api: Api) -> dict[str, Any]:
     return {"id": group["id"]}
 
 
+async def _mail(api: Api) -> dict[str, Any]:
+    await _running(api)
+    return {"raw": letter("Yes, gladly.").decode()}
+
+
+async def _incoming(api: Api) -> dict[str, Any]:
+    made = await api.change("inboundMessageIngest", await _mail(api), "message { id }")
+    return {"id": made["message"]["id"], "classification": "AUTOMATIC_ANSWER"}
+
+
+async def _contact(api: Api) -> dict[str, Any]:
+    made = await api.change("contactUpsert", {"email": "away@people.example"}, "contact { id }")
+    return {"id": made["contact"]["id"]}
+
+
 EXAMPLES: Final[Mapping[str, Example]] = {
     "contactUpsert": lambda api: _given(email="new@people.example", fields={"b": 1, "a": {"c": None}}),
     "recipientsEnroll": _enrol,
@@ -214,4 +230,9 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "webhookEndpointTest": _endpoint,
     "webhookDeliveryRedeliver": _delivery,
     "webhookEndpointReplay": _replay,
+    "inboundMessageIngest": _mail,
+    "recipientReport": lambda api: _plus(_recipient(api), kind="REPLIED", text="Yes"),
+    "messageReclassify": _incoming,
+    "contactHoldRelease": _contact,
+    "inboundSecretRotate": lambda api: _given(endPrevious=True),
 }
