@@ -308,8 +308,9 @@ async def test_a_suppression_holds_at_the_second_mark_of_a_released_email(
     await inbox.send(workspace_id, actor, waiting["id"])
     (claim,) = await claim_all()
     await fetch(
-        "WITH u AS (INSERT INTO suppressions (id, workspace_id, kind, value, reason, created_at) "
-        "VALUES (gen_random_uuid(), $1, 'ADDRESS', 'p0@people.example', 'TEST', now()) RETURNING 1) SELECT 1 FROM u",
+        "WITH u AS (INSERT INTO suppressions (id, workspace_id, kind, value, reason, created_at, source, settling, "
+        "created_by_kind) VALUES (gen_random_uuid(), $1, 'ADDRESS', 'p0@people.example', 'UNSUBSCRIBED', now(), "
+        "'ENGINE', false, 'ENGINE') RETURNING 1) SELECT 1 FROM u",
         workspace_id,
     )
     letter = composed(claim)
