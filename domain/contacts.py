@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from domain import waiting
 from domain.database import Tx, tx
 from domain.refusals import ContactAmbiguous, DuplicateInBatch, Invalid, NotFound, PersonErased, Refusal, api_name
 from domain.rules.addresses import (
@@ -337,5 +338,6 @@ async def release_hold(workspace_id: UUID, contact_id: UUID) -> None:
         )
         if found is None:
             raise NotFound("contact", field=["id"])
+        await waiting.let_go_on(t, contact_id)
 
     await tx(workspace_id, work)

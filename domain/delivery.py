@@ -37,7 +37,7 @@ from domain.rules.outcomes import (
 )
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
-from domain.sending import TURN_BACK
+from domain.turns import TURN_BACK
 from domain.waiting import MAILBOX_WAITS
 from domain.writing import Change, NewError, read, write
 
@@ -146,12 +146,15 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
         [at for *_, at in done],
         [_is_the_mailboxes(by_id[row["id"]].outcome) for row, *_ in done],
     )
-    unused = [row["mailbox_id"] for row, *_ in done if row["marked_at"] is None]
+    unused = [row for row, *_ in done if row["marked_at"] is None]
     if unused:
         await t.execute(
-            f"WITH freed AS (SELECT unnest($2::uuid[]) AS mailbox_id) {TURN_BACK} AND m.workspace_id = $1",
+            "WITH freed AS (SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::bool[]) AS f (id, mailbox_id, touched)) "
+            f"{TURN_BACK} AND m.workspace_id = $1",
             t.workspace_id,
-            unused,
+            [row["id"] for row in unused],
+            [row["mailbox_id"] for row in unused],
+            [not isinstance(by_id[row["id"]].outcome, NotSendable) for row in unused],
         )
     return {row["id"] for row, *_ in done}
 
@@ -159,6 +162,13 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
 def _is_the_mailboxes(outcome: Outcome | NotSendable) -> bool:
     """Return whether a try ended for the mailbox's sake, so that it does not cost the recipient's patience."""
     return isinstance(outcome, MailboxBroken) or (isinstance(outcome, Later) and outcome.reason in MAILBOX_WAITS)
+
+
+def _server_answered(outcome: Outcome | NotSendable) -> bool:
+    """Return whether the mail server was there and took or refused this one message: the mailbox works again."""
+    if isinstance(outcome, Later):
+        return outcome.reason not in MAILBOX_WAITS
+    return isinstance(outcome, Sent | Refused)
 
 
 def _words(outcome: Outcome | NotSendable, *, assumed: bool) -> str | None:
@@ -289,13 +299,13 @@ def _patience_out(outcome: Later, row: asyncpg.Record) -> str | None:
 async def _side_effects(
     t: Tx, row: asyncpg.Record, outcome: Outcome | NotSendable, before: Recipient, plan: Plan
 ) -> None:
-    if isinstance(outcome, Sent):
+    if _server_answered(outcome):
         await t.execute(
             "UPDATE mailboxes SET failures_in_a_row = 0 WHERE workspace_id = $1 AND id = $2 AND failures_in_a_row > 0",
             t.workspace_id,
             row["mailbox_id"],
         )
-    elif isinstance(outcome, MailboxBroken):
+    if isinstance(outcome, MailboxBroken):
         await t.execute(
             "UPDATE mailboxes SET state = 'DISCONNECTED', state_code = $3, state_message = $4, updated_at = $5 "
             "WHERE workspace_id = $1 AND id = $2 AND state = 'CONNECTED'",

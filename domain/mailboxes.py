@@ -24,6 +24,7 @@ from domain.rules.addresses import EmailInvalid, address_key, normalise_email
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.secrets import Vault
+from domain.turns import FOLLOWED, QUEUES
 from domain.writing import Change, NewError, read, write
 
 _SIGN_IN: Final = ("host", "port", "security", "username")  # where a password is sent, and for whom
@@ -31,6 +32,14 @@ _SECURITY: Final = frozenset({"NONE", "STARTTLS", "TLS"})
 _HOST = re.compile(
     r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
 )
+
+
+@dataclass(frozen=True, slots=True)
+class RampUp:
+    """`start` messages within 24 hours at first, `step` more with each day, up to the daily limit."""
+
+    start: int
+    step: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +60,18 @@ class MailboxFields:
     imap_password: str | None = None
     daily_limit: int | None = None
     minimum_gap_seconds: int | None = None
+    ramp_up: RampUp | None = None
+    domain_gap_seconds: int | None = None
 
 
-CLEARABLE: Final = ("display_name", "smtp_username", "smtp_password", "imap_host")
-_DEFAULTS: Final[dict[str, Any]] = {"smtp_security": "STARTTLS", "daily_limit": 200, "minimum_gap_seconds": 60}
+CLEARABLE: Final = ("display_name", "smtp_username", "smtp_password", "imap_host", "ramp_up")
+_DEFAULTS: Final[dict[str, Any]] = {
+    "smtp_security": "STARTTLS",
+    "daily_limit": 200,
+    "minimum_gap_seconds": 60,
+    "domain_gap_seconds": 0,
+}
+_NO_RAMP_UP: Final = {"ramp_up_start": None, "ramp_up_step": None, "ramp_up_started_at": None}
 
 
 async def create(workspace_id: UUID, vault: Vault, given: MailboxFields) -> UUID:
@@ -80,6 +97,7 @@ async def create(workspace_id: UUID, vault: Vault, given: MailboxFields) -> UUID
 
     async def work(t: Tx) -> UUID:
         await _refuse_taken(t, sealed["address_key"], mailbox_id)
+        sealed.update(await _ramp_up_begins(t, sealed, None))
         names = list(sealed)
         await t.execute(
             f"""
@@ -109,6 +127,8 @@ async def update(
     values = _sealed(vault, workspace_id, mailbox_id, _checked(given)) | dict.fromkeys(clears)
     if "imap_host" in clears:  # not read any more: the rest would only wait to be sent elsewhere
         values |= dict.fromkeys(("imap_port", "imap_security", "imap_username", "imap_password"))
+    if "ramp_up" in values:
+        values = {name: value for name, value in values.items() if name != "ramp_up"} | _NO_RAMP_UP
     if "address" in values:
         values["address_key"] = address_key(values["address"])
 
@@ -118,6 +138,7 @@ async def update(
         _refuse_reading_without_password({**stored, **values})
         if "address_key" in values:
             await _refuse_taken(t, values["address_key"], mailbox_id)
+        values.update(await _ramp_up_begins(t, values, stored["ramp_up_start"]))
         if values:
             pairs = ", ".join(f"{name} = ${n}" for n, name in enumerate(values, start=4))
             await t.execute(
@@ -132,6 +153,14 @@ async def update(
         return mailbox_id
 
     return await tx(workspace_id, work, rings=False)
+
+
+async def _ramp_up_begins(t: Tx, values: dict[str, Any], start_before: int | None) -> dict[str, Any]:
+    """Return when a ramp-up begins that is not the one already under way: limits are machine time."""
+    start = values.get("ramp_up_start")
+    if start is None or start == start_before:
+        return {}
+    return {"ramp_up_started_at": await t.fetchval("SELECT now()")}
 
 
 async def disconnect(workspace_id: UUID, mailbox_id: UUID) -> UUID:
@@ -188,33 +217,36 @@ async def _set_state(workspace_id: UUID, mailbox_id: UUID, state: str, code: str
     return await tx(workspace_id, work)
 
 
-# Once for a mailbox, once for none: no index answers IS NOT DISTINCT FROM, nor a clock met only in the join.
-_DUE_OF: Final = """
-    SELECT r.id, r.workspace_id, r.version FROM recipients r
+# Once for the queues of a lost mailbox, once for none: no index answers IS NOT DISTINCT FROM, nor a clock met only in
+# the join.
+_DUE: Final = f"""
+    SELECT r.id, r.workspace_id, r.version, coalesce(m.state_code, 'MAILBOX_DISCONNECTED') AS code, m.state_message
+    FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id
+    CROSS JOIN LATERAL ({QUEUES}) s
+    CROSS JOIN LATERAL (
+        SELECT r.id, r.workspace_id, r.version FROM recipients r
+        WHERE r.mailbox_id = m.id AND r.sequence_id = s.id AND r.due_kind = 'AUTOMATED_EMAIL' AND {FOLLOWED}
+            AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
+            AND NOT EXISTS (SELECT FROM messages x WHERE x.recipient_id = r.id AND x.state = 'HANDING_OVER')
+        ORDER BY r.due_at LIMIT $1
+    ) r
+    WHERE m.state = 'DISCONNECTED'
+    UNION ALL
+    SELECT r.id, r.workspace_id, r.version, 'NO_MAILBOX', NULL FROM recipients r
     JOIN sequences s ON s.id = r.sequence_id JOIN workspaces w ON w.id = r.workspace_id
     JOIN steps t ON t.id = r.current_step_id
-    WHERE r.mailbox_id {mailbox} AND r.due_kind = 'AUTOMATED_EMAIL' AND s.status = 'ACTIVE'
+    WHERE r.mailbox_id IS NULL AND r.due_kind = 'AUTOMATED_EMAIL' AND s.status = 'ACTIVE'
         AND s.pauses_to_follow IS NULL AND r.plan_revision >= t.revision
         AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
         AND r.due_at <= now() + make_interval(secs => (SELECT max(clock_offset_seconds) FROM workspaces))
         AND NOT EXISTS (SELECT FROM messages x WHERE x.recipient_id = r.id AND x.state = 'HANDING_OVER')
-    ORDER BY r.due_at LIMIT $1
+    LIMIT $1
 """
 
 
 async def fail_due_without_mailbox(limit: int = 500) -> int:
     """Turn due emails that have no usable mailbox into errors, up to `limit` over all workspaces; return how many."""
-    due = await fetch(
-        f"""
-        SELECT r.id, r.workspace_id, r.version, coalesce(m.state_code, 'MAILBOX_DISCONNECTED') AS code, m.state_message
-        FROM mailboxes m
-        CROSS JOIN LATERAL ({_DUE_OF.format(mailbox="= m.id AND r.workspace_id = m.workspace_id")}) r
-        WHERE m.state = 'DISCONNECTED'
-        UNION ALL
-        SELECT r.id, r.workspace_id, r.version, 'NO_MAILBOX', NULL FROM ({_DUE_OF.format(mailbox="IS NULL")}) r LIMIT $1
-        """,
-        limit,
-    )
+    due = await fetch(_DUE, limit)
     count = 0
     for workspace_id in {row["workspace_id"] for row in due}:
         found = {row["id"]: row for row in due if row["workspace_id"] == workspace_id}
@@ -321,6 +353,14 @@ def _checked(given: MailboxFields) -> dict[str, Any]:
         raise Invalid("The daily limit is 1 to 100,000 messages.", field=["dailyLimit"])
     if not 0 <= values.get("minimum_gap_seconds", 0) <= 86_400:
         raise Invalid("The gap between two messages is 0 to 86,400 seconds.", field=["minimumGapSeconds"])
+    if not 0 <= values.get("domain_gap_seconds", 0) <= 86_400:
+        raise Invalid("The gap between two messages to one domain is 0 to 86,400 seconds.", field=["domainGapSeconds"])
+    ramp_up = values.pop("ramp_up", None)
+    if ramp_up is not None:
+        for part in ("start", "step"):
+            if not 1 <= getattr(ramp_up, part) <= 100_000:
+                raise Invalid("A ramp-up begins with, and rises by, 1 to 100,000 messages.", field=["rampUp", part])
+        values |= {"ramp_up_start": ramp_up.start, "ramp_up_step": ramp_up.step}
     name = values.get("display_name")
     if name is not None and (len(name) > 200 or any(ord(letter) < 32 for letter in name)):
         raise Invalid("The name is one line of at most 200 characters.", field=["displayName"])

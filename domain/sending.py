@@ -1,9 +1,7 @@
 """Taking up due emails: the claim and the second mark.
 
 A claim is the insert of the outgoing Message, unique for recipient, step and run; there is no second table of
-attempts and no lease on recipients. The claim walks the mailboxes whose turn has come, takes the turn, the gap and
-the daily limit there, and then laterally the next due recipients of each: a blocked mailbox with 200,000 waiting
-costs nothing.
+attempts and no lease on recipients. Whose turn it is stands in turns.py.
 
 Two marks. CLAIMED is committed before anything; HANDING_OVER immediately before DATA, and is refused when the
 recipient moved or anything forbids sending. Dead before the second mark: provably unsent, claimed anew. Dead after
@@ -14,7 +12,8 @@ Leases, turns and limits are machine time; when a step is due is business time.
 Source: architecture.md "The flow of one step"; reliability.md 2.1, 2.2, 2.15.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -24,6 +23,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from domain import turns, waiting
 from domain.database import Tx, fetch, tx
 from domain.plans import SequenceSettings
 from domain.rules.ids import new_id
@@ -31,7 +31,10 @@ from domain.rules.mime import message_token
 from domain.rules.timing import closed_because
 from domain.suppression import IN_FORCE
 
+log = logging.getLogger("relance.sending")
+
 LEASE: Final = timedelta(seconds=60)
+_ROUNDS: Final = 5  # of a claim that meets only what cannot go out yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +76,17 @@ class Claim:
     thread: Sequence[Mapping[str, Any]]  # what was sent to this recipient before, oldest first
     settings: str  # of the sequence, as stored
     released: bool  # subject and body are the words that a person has read and released, not templates
+    away_until: datetime | None  # the contact's absence
+    domain_paced: bool  # its mailbox spreads out the messages to one domain
 
     @property
-    def window_open(self) -> bool:
-        """Whether the sequence's window lets it out now. The step came due in it, but may have waited for its turn;
-        a time that a person chose is bound by none."""
+    def may_go(self) -> bool:
+        """Whether neither the sequence's window nor an absence holds it now. It came due in an open window, but may
+        have waited for its turn; a time that a person chose is held by neither."""
         if self.released:
             return True
+        if self.away_until is not None and self.away_until > self.now:
+            return False
         window = settings_of(self.settings).window
         return window is None or closed_because(self.now, window, window.zone_for(self.contact["time_zone"])) is None
 
@@ -89,85 +96,6 @@ def settings_of(stored: str) -> SequenceSettings:
     return SequenceSettings.from_json(stored)
 
 
-_CLAIM = """
-    WITH turn AS (
-        SELECT m.id AS mailbox_id, m.address, m.minimum_gap_seconds, b.left_today, b.oldest, d.*
-        FROM (
-            -- whose turn is longest overdue first, and only those with something due: an idle one costs one look
-            SELECT m.*, m.xmin AS row_version, now() + make_interval(secs => w.clock_offset_seconds) AS business_now
-            FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id
-            WHERE m.state = 'CONNECTED' AND m.next_send_at <= now() AND EXISTS (
-                SELECT FROM recipients r WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL'
-                    AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds))
-            ORDER BY m.next_send_at
-            FOR NO KEY UPDATE OF m SKIP LOCKED
-        ) m
-        CROSS JOIN LATERAL (
-            SELECT count(*) AS in_hand, count(*) FILTER (WHERE k.state = 'CLAIMED') AS claimed
-            FROM messages k
-            WHERE k.mailbox_id = m.id AND k.state IN ('CLAIMED', 'HANDING_OVER') AND k.lease_until > now()
-        ) h
-        CROSS JOIN LATERAL (
-            SELECT m.daily_limit - h.claimed - count(*) AS left_today, min(x.marked_at) AS oldest
-            FROM messages x
-            WHERE x.mailbox_id = m.id AND x.marked_at > now() - interval '24 hours'
-        ) b
-        CROSS JOIN LATERAL (
-            SELECT r.id AS recipient_id, r.workspace_id, r.version, r.sequence_id, r.contact_id, r.current_step_id,
-                r.step_run
-            FROM recipients r JOIN sequences s ON s.id = r.sequence_id
-            JOIN contacts c ON c.id = r.contact_id
-            LEFT JOIN messages x ON x.recipient_id = r.id AND x.step_id = r.current_step_id AND x.step_run = r.step_run
-            WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL' AND r.due_at <= m.business_now
-                AND s.status = 'ACTIVE' AND s.workspace_id = m.workspace_id
-                -- not while rows follow a pause that is over, and not before this one has followed the last edit
-                AND (NOT s.settling OR (s.pauses_to_follow IS NULL AND r.plan_revision >= (
-                    SELECT t.revision FROM steps t WHERE t.id = r.current_step_id)))
-                -- an absence holds what goes out unseen, not what a person has released
-                AND (c.out_of_office_until IS NULL OR c.out_of_office_until <= m.business_now
-                    OR r.scheduled_for IS NOT NULL)
-                AND (x.id IS NULL OR x.state IN ('DROPPED', 'DEFERRED')
-                    OR (x.state = 'CLAIMED' AND x.lease_until < now()))
-            ORDER BY r.due_at, r.id
-            LIMIT greatest(0, least(b.left_today, CASE WHEN m.minimum_gap_seconds = 0 THEN $2::int ELSE 1 END,
-                CASE WHEN m.failures_in_a_row = 0 THEN $2 ELSE 1 END - h.in_hand))
-        ) d
-        -- claimed by another since this statement began: what is counted here is older than the locked row
-        WHERE m.row_version = (SELECT s.xmin FROM mailboxes s WHERE s.id = m.id)
-        LIMIT $1
-    ), numbered AS (
-        SELECT *, row_number() OVER () AS n FROM turn
-    ), taken AS (
-        INSERT INTO messages (id, workspace_id, recipient_id, sequence_id, contact_id, mailbox_id, step_id, step_run,
-            direction, channel, state, rfc_message_id, "references", token, tries, lease_until,
-            created_at)
-        SELECT ($3::uuid[])[n], workspace_id, recipient_id, sequence_id, contact_id, mailbox_id, current_step_id,
-            step_run, 'OUTGOING', 'EMAIL', 'CLAIMED',
-            '<' || ($4::text[])[n] || '@' || split_part(address, '@', 2) || '>',
-            '[]', 1, 1, now() + $5::interval, now()
-        FROM numbered
-        ON CONFLICT (recipient_id, step_id, step_run) DO UPDATE
-        SET state = 'CLAIMED', token = messages.token + 1, mailbox_id = excluded.mailbox_id,
-            tries = messages.tries + (messages.state = 'DEFERRED')::int, lease_until = excluded.lease_until
-        WHERE messages.state IN ('DROPPED', 'DEFERRED')
-            OR (messages.state = 'CLAIMED' AND messages.lease_until < now())
-        RETURNING id, mailbox_id
-    ), moved AS (
-        UPDATE mailboxes m SET
-            next_send_at = CASE WHEN t.claimed >= t.left_today
-                THEN greatest(now() + make_interval(secs => m.minimum_gap_seconds),
-                    coalesce(t.oldest, now()) + interval '24 hours')
-                ELSE now() + make_interval(secs => m.minimum_gap_seconds * (1 + 0.25 * random())) END,
-            held_back_by = CASE WHEN t.claimed >= t.left_today THEN 'DAILY_LIMIT'
-                WHEN m.minimum_gap_seconds > 0 THEN 'MINIMUM_GAP' END
-        FROM (SELECT n.mailbox_id, min(n.left_today) AS left_today, min(n.oldest) AS oldest,
-                (SELECT count(*) FROM taken k WHERE k.mailbox_id = n.mailbox_id) AS claimed
-            FROM numbered n GROUP BY n.mailbox_id) t
-        WHERE m.id = t.mailbox_id AND t.claimed > 0
-    )
-    SELECT id FROM taken
-"""
-
 _LOAD = """
     SELECT x.id AS message_id, x.token, x.tries, x.workspace_id, x.recipient_id, r.version, x.sequence_id, x.step_id,
         x.step_run, x.rfc_message_id, now() + make_interval(secs => w.clock_offset_seconds) AS now,
@@ -176,6 +104,7 @@ _LOAD = """
         CASE WHEN a.id IS NULL THEN coalesce(o.subject, t.subject) ELSE a.subject END AS subject,
         CASE WHEN a.id IS NULL THEN coalesce(o.body, t.body) ELSE a.body END AS body,
         c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields, c.email_bounced_at,
+        c.out_of_office_until, m.domain_gap_seconds > 0 AS domain_paced,
         (SELECT coalesce(json_agg(json_build_object('id', p.rfc_message_id, 'subject', p.subject)
                 ORDER BY p.at, p.id), '[]')
             FROM messages p
@@ -198,22 +127,57 @@ _LOAD = """
 
 
 async def claim(
-    free_slots: int, message_id_key: bytes, *, per_mailbox: int | None = None, lease: timedelta = LEASE
+    free_slots: int,
+    message_id_key: bytes,
+    *,
+    per_mailbox: int | None = None,
+    lease: timedelta = LEASE,
+    but_of: Collection[UUID] = (),
 ) -> list[Claim]:
-    """Claim up to `free_slots` due emails of all workspaces, over as many mailboxes as possible; [] when none is due.
+    """Claim up to `free_slots` due emails of all workspaces but those named; [] when none is due.
 
     A mailbox has at most `per_mailbox` in hand, over all workers (None: any number); one when its server failed last.
-    The claims are committed when this returns: whoever dies with them leaves nothing that was sent.
+    What came due and cannot go out yet (a shut window, an absence, the pacing of a domain) is put off, and costs
+    its mailbox no turn. The claims are committed when this returns: whoever dies with them leaves nothing that was
+    sent.
     """
-    ids = [new_id() for _ in range(free_slots)]
-    local_parts = [message_token(message_id_key, message_id) for message_id in ids]
+    for _ in range(_ROUNDS):
+        ids = [new_id() for _ in range(free_slots)]
+        local_parts = [message_token(message_id_key, message_id) for message_id in ids]
+        wanted = (free_slots, per_mailbox, ids, local_parts, lease, list(but_of))
 
-    async def work(t: Tx) -> list[UUID]:
-        rows = await t.fetch(_CLAIM, free_slots, per_mailbox, ids, local_parts, lease)
-        return [row["id"] for row in rows]
+        async def work(t: Tx, wanted: tuple[Any, ...] = wanted) -> list[UUID]:
+            return [row["id"] for row in await t.fetch(turns.CLAIM, *wanted)]
 
-    claimed = await tx(None, work, rings=False)
-    return await load(claimed) if claimed else []
+        claimed = await tx(None, work, rings=False)
+        if not claimed:
+            return []
+        if ready := await _put_off_what_cannot_go(await load(claimed)):
+            return ready
+    return []
+
+
+async def _put_off_what_cannot_go(claims: Sequence[Claim]) -> list[Claim]:
+    """Return the claims that may go out now; move the others' recipients to when they may, and give their turns back.
+
+    Beside them, all that waits in the same queues for the same reasons is moved: it is not claimed to find out.
+    """
+    ready = [claim for claim in claims if claim.may_go]
+    if paced := [claim.message_id for claim in ready if claim.domain_paced]:
+        on_turn = await turns.take_domain_turns(paced)
+        ready = [claim for claim in ready if not claim.domain_paced or claim.message_id in on_turn]
+    going = {claim.message_id for claim in ready}
+    for workspace_id in {claim.workspace_id for claim in claims if claim.message_id not in going}:
+        mine = [claim for claim in claims if claim.workspace_id == workspace_id]
+        off = [claim for claim in mine if claim.message_id not in going]
+        queues = {(claim.account.mailbox_id, claim.sequence_id) for claim in off}
+        under_way = [claim.recipient_id for claim in mine if claim.message_id in going]
+        try:
+            await waiting.put_off(workspace_id, [claim.recipient_id for claim in off], queues, under_way)
+            await release(off)
+        except Exception:  # one workspace's trouble must not keep the others waiting; these leases run out
+            log.exception("%s messages of workspace %s are not put off yet", len(off), workspace_id)
+    return ready
 
 
 async def load(message_ids: Sequence[UUID]) -> list[Claim]:
@@ -254,6 +218,8 @@ def _to_claim(row: asyncpg.Record) -> Claim:
         thread=orjson.loads(row["thread"]),
         settings=row["settings"],
         released=row["released"],
+        away_until=row["out_of_office_until"],
+        domain_paced=row["domain_paced"],
     )
 
 
@@ -332,14 +298,6 @@ async def mark(marks: Sequence[Mark], *, lease: timedelta = LEASE) -> set[UUID]:
     return await tx(None, work, rings=False)
 
 
-# A claim took the last place of the day and was not used: the mailbox's turn comes back at once.
-TURN_BACK: Final = """
-    UPDATE mailboxes m SET next_send_at = now(), held_back_by = NULL
-    WHERE m.held_back_by = 'DAILY_LIMIT' AND m.id IN (SELECT mailbox_id FROM freed) AND m.daily_limit > (
-        SELECT count(*) FROM messages x WHERE x.mailbox_id = m.id AND x.marked_at > now() - interval '24 hours')
-"""
-
-
 async def release(claims: Sequence[Claim]) -> None:
     """Give claims back unsent; they are claimed anew when their recipient is still due."""
     if claims:
@@ -348,8 +306,9 @@ async def release(claims: Sequence[Claim]) -> None:
             WITH freed AS (
                 UPDATE messages x SET state = 'DROPPED', lease_until = NULL
                 FROM unnest($1::uuid[], $2::int[]) AS u (id, token)
-                WHERE x.id = u.id AND x.token = u.token AND x.state = 'CLAIMED' RETURNING x.id, x.mailbox_id
-            ), turn_back AS ({TURN_BACK}) SELECT id FROM freed
+                WHERE x.id = u.id AND x.token = u.token AND x.state = 'CLAIMED'
+                RETURNING x.id, x.mailbox_id, false AS touched
+            ), turn_back AS ({turns.TURN_BACK}) SELECT id FROM freed
             """,
             [claim.message_id for claim in claims],
             [claim.token for claim in claims],
@@ -380,8 +339,9 @@ async def drop_abandoned() -> int:
         f"""
         WITH freed AS (
             UPDATE messages SET state = 'DROPPED', lease_until = NULL
-            WHERE state = 'CLAIMED' AND lease_until < now() - interval '1 second' RETURNING id, mailbox_id
-        ), turn_back AS ({TURN_BACK}) SELECT count(*) AS freed FROM freed
+            WHERE state = 'CLAIMED' AND lease_until < now() - interval '1 second'
+            RETURNING id, mailbox_id, false AS touched
+        ), turn_back AS ({turns.TURN_BACK}) SELECT count(*) AS freed FROM freed
         """
     )
     freed: int = rows[0]["freed"]

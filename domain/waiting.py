@@ -1,11 +1,12 @@
-"""What makes a due message wait: the other side said "later", or the sending window has shut since it came due.
+"""What makes a due message wait: the other side said "later", the sending window has shut since it came due, the person
+is away, or the domain it goes to has had its message.
 
 These are timers: they move `due_at` and never raise the version. Source: product.md sections 3 and 6.
 """
 
 import random
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -20,9 +21,12 @@ from domain.rules.ids import new_id
 from domain.rules.outcomes import Later, LaterReason, retry_after
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
+from domain.turns import LIMIT_NOW
 from domain.writing import Change, NewError, read, write, write_timers
 
 MAILBOX_WAITS: Final = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED})
+_PUT_OFF_AT_ONCE: Final = 500
+_SPREAD_AHEAD: Final = timedelta(minutes=15)
 
 
 async def wait(
@@ -50,9 +54,9 @@ async def _hold_mailbox_back(t: Tx, message: asyncpg.Record, outcome: Later) -> 
     # The limit's hold stands only while the day is full: it was set when the last place was claimed, and claims of
     # this mailbox have just come back unsent.
     await t.execute(
-        """
+        f"""
         UPDATE mailboxes m SET held_back_by = 'MAILBOX_BACKOFF', next_send_at = CASE
-            WHEN m.held_back_by = 'DAILY_LIMIT' AND m.daily_limit > (
+            WHEN m.held_back_by = 'DAILY_LIMIT' AND {LIMIT_NOW} > (
                 SELECT count(*) FROM messages x WHERE x.mailbox_id = m.id AND x.marked_at > now() - interval '24 hours')
             THEN now() + $3::interval ELSE greatest(m.next_send_at, now() + $3::interval) END
         WHERE m.workspace_id = $1 AND m.id = $2
@@ -63,24 +67,92 @@ async def _hold_mailbox_back(t: Tx, message: asyncpg.Record, outcome: Later) -> 
     )
 
 
-async def wait_for_window(workspace_id: UUID, recipient_ids: Sequence[UUID]) -> None:
-    """Move due recipients whose window has shut to its next opening; one that never opens again is an error."""
+# What cannot go out yet, and the first due beside it in its queues. A row that another changes at this moment is left
+# to the next time.
+_DUE_IN_QUEUES: Final = """
+    SELECT r.id, d.domain, r.mailbox_id, d.next_at + $7::interval AS next_at, m.domain_gap_seconds
+    FROM recipients r
+    JOIN mailboxes m ON m.id = r.mailbox_id
+    JOIN contacts c ON c.id = r.contact_id
+    LEFT JOIN domain_turns d ON m.domain_gap_seconds > 0 AND d.mailbox_id = r.mailbox_id
+        AND d.domain = split_part(c.email_key, '@', 2) AND d.next_at > now()
+    WHERE r.workspace_id = $1 AND r.id <> ALL($5::uuid[]) AND r.id = ANY($2::uuid[] || ARRAY(
+        SELECT q.id FROM unnest($3::uuid[], $4::uuid[]) AS u (mailbox_id, sequence_id) CROSS JOIN LATERAL (
+            SELECT r.id FROM recipients r
+            WHERE r.workspace_id = $1 AND r.mailbox_id = u.mailbox_id AND r.sequence_id = u.sequence_id
+                AND r.due_kind = 'AUTOMATED_EMAIL' AND r.due_at <= $6
+            ORDER BY r.due_at, r.id LIMIT $8) q))
+    ORDER BY r.due_at, r.id
+    FOR NO KEY UPDATE OF r SKIP LOCKED
+"""
+
+
+async def put_off(
+    workspace_id: UUID,
+    recipient_ids: Sequence[UUID],
+    queues: Collection[tuple[UUID, UUID]],
+    under_way: Sequence[UUID] = (),
+) -> None:
+    """Move these due recipients, and up to 500 beside them in each queue (mailbox, sequence), to when they may be
+    written to: the window's next opening, the person's return, their domain's turn. A window that never opens again is
+    an error. Those `under_way` are left alone; those that may go out now stay as they are.
+
+    Many of one domain are spread over its next turns, a quarter of an hour ahead at most: so that they are not all
+    moved with each message, and a change of the pacing is felt soon.
+    """
 
     async def work(t: Tx) -> None:
-        recipients = await read(t, recipient_ids)
+        offset = await t.fetchval("SELECT $1::timestamptz - now()", t.now)
+        due = await t.fetch(
+            _DUE_IN_QUEUES,
+            t.workspace_id,
+            list(recipient_ids),
+            [mailbox_id for mailbox_id, _ in queues],
+            [sequence_id for _, sequence_id in queues],
+            list(under_way),
+            t.now,
+            offset,
+            _PUT_OFF_AT_ONCE,
+        )
+        recipients = await read(t, [row["id"] for row in due])
         plans = await load_plans(t, [recipient.sequence_id for recipient in recipients.values()])
+        turns_ahead: dict[tuple[UUID, str], int] = {}
         moved, stranded = [], []
-        for before in recipients.values():
+        for row in due:
+            before = recipients[row["id"]]
             plan = plans[before.sequence_id]
-            after = rules.wait_for_window(before, plan, t.now)
+            after = rules.put_off(before, plan, t.now, _turn_of_domain(row, turns_ahead, t.now))
             if after.due_at is None and before.due_at is not None:
                 stranded.append(_window_never_opens(t, before, plan))
-            else:
+            elif after != before:
                 moved.append((before, after))
         await write_timers(t, moved)
         await write(t, stranded)
 
     await tx(workspace_id, work)
+
+
+def _turn_of_domain(row: asyncpg.Record, turns_ahead: dict[tuple[UUID, str], int], now: datetime) -> datetime | None:
+    next_at: datetime | None = row["next_at"]
+    if next_at is None:
+        return None
+    ahead = turns_ahead.get((row["mailbox_id"], row["domain"]), 0)
+    turns_ahead[row["mailbox_id"], row["domain"]] = ahead + 1
+    return min(next_at + ahead * timedelta(seconds=row["domain_gap_seconds"]), max(next_at, now + _SPREAD_AHEAD))
+
+
+async def let_go_on(t: Tx, contact_id: UUID) -> None:
+    """Let the due times of a contact's recipients follow what has become of its absence: it has ended or was released.
+    An absence that begins needs no such word: it is met when a message comes due."""
+    rows = await t.fetch(
+        "SELECT id FROM recipients WHERE workspace_id = $1 AND contact_id = $2 AND due_kind = 'AUTOMATED_EMAIL' "
+        "ORDER BY id FOR NO KEY UPDATE",
+        t.workspace_id,
+        contact_id,
+    )
+    recipients = await read(t, [row["id"] for row in rows])
+    plans = await load_plans(t, [recipient.sequence_id for recipient in recipients.values()])
+    await write_timers(t, [(one, rules.settle(one, plans[one.sequence_id], t.now)) for one in recipients.values()])
 
 
 def _window_never_opens(t: Tx, before: Recipient, plan: Plan) -> Change:

@@ -100,6 +100,7 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("due_at", "timestamptz", "due_at"),
     ("due_kind", "text", "due_kind"),
     ("retry_at", "timestamptz", "retry_at"),
+    ("paced_until", "timestamptz", "paced_until"),
     ("contacted_at", "timestamptz", "contacted_at"),
     ("replied_at", "timestamptz", "replied_at"),
     ("deleted_at", "timestamptz", "deleted_at"),
@@ -153,7 +154,7 @@ def _statement() -> str:
 _WRITE = _statement()
 
 _READ = f"""
-    SELECT r.id, r.workspace_id, r.sequence_id, r.contact_id, r.version, c.time_zone,
+    SELECT r.id, r.workspace_id, r.sequence_id, r.contact_id, r.version, c.time_zone, c.out_of_office_until,
         {", ".join(f"r.{name}" for name, _, _ in _COLUMNS)},
         ARRAY(SELECT o.step_id FROM recipient_steps o
             WHERE o.workspace_id = $1 AND o.recipient_id = r.id AND o.outcome IS NOT NULL) AS done
@@ -164,7 +165,7 @@ _READ = f"""
 
 
 def to_recipient(row: asyncpg.Record) -> Recipient:
-    """Return the facts of a row of `recipients` joined with the contact's time zone."""
+    """Return the facts of a row of `recipients` joined with the contact's time zone and absence."""
     facts: dict[str, Any] = {attribute: row[name] for name, _, attribute in _COLUMNS if name != "status"}
     left = row["wait_left_seconds"]
     facts["wait_left"] = None if left is None else timedelta(seconds=left)
@@ -178,6 +179,7 @@ def to_recipient(row: asyncpg.Record) -> Recipient:
         version=row["version"],
         time_zone=row["time_zone"],
         done=frozenset(row["done"]),
+        out_of_office_until=row["out_of_office_until"],
         **facts,
     )
 
@@ -244,11 +246,12 @@ async def write_timers(t: Tx, moved: Sequence[tuple[Recipient, Recipient]]) -> s
         WITH changed AS (
             UPDATE recipients r SET last_step_id = u.last_step_id, plan_revision = u.plan_revision,
                 anchor_at = u.anchor_at, wait_ends_at = u.wait_ends_at, wait_left_seconds = u.wait_left,
-                due_at = u.due_at, due_kind = u.due_kind, retry_at = u.retry_at
+                due_at = u.due_at, due_kind = u.due_kind, retry_at = u.retry_at,
+                paced_until = u.paced_until
             FROM unnest($2::uuid[], $3::int[], $4::int[], $5::uuid[], $6::int[], $7::timestamptz[], $8::timestamptz[],
-                $9::float8[], $10::timestamptz[], $11::text[], $12::timestamptz[])
+                $9::float8[], $10::timestamptz[], $11::text[], $12::timestamptz[], $13::timestamptz[])
                 AS u (id, version, seen_revision, last_step_id, plan_revision, anchor_at, wait_ends_at, wait_left,
-                    due_at, due_kind, retry_at)
+                    due_at, due_kind, retry_at, paced_until)
             WHERE r.workspace_id = $1 AND r.id = u.id AND r.version = u.version AND r.plan_revision = u.seen_revision
                 AND r.deleted_at IS NULL
             RETURNING r.id
@@ -266,6 +269,7 @@ async def write_timers(t: Tx, moved: Sequence[tuple[Recipient, Recipient]]) -> s
         [after.due_at for _, after in pairs],
         [after.due_kind for _, after in pairs],
         [after.retry_at for _, after in pairs],
+        [after.paced_until for _, after in pairs],
     )
     return {row["id"] for row in rows}
 

@@ -38,6 +38,7 @@ from domain import (
     sending,
     settling,
     suppressing,
+    turns,
     unconfirmed,
     watching,
     webhook_delivery,
@@ -165,6 +166,7 @@ async def _guard() -> bool:
 
 
 async def _abandoned() -> bool:
+    await turns.forget_past_domain_turns()
     await sending.drop_abandoned()
     return await unconfirmed.give_up_lost_hand_overs() > 0
 

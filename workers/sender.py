@@ -9,12 +9,13 @@ Source: architecture.md "The flow of one step"; reliability.md 2.1, 2.6.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from domain import delivery, sending, signals, waiting
+from domain import delivery, sending, signals
 from domain.database import is_an_outage
 from domain.delivery import NotSendable, Result
 from domain.faults import point
@@ -33,12 +34,19 @@ log = logging.getLogger("relance.sender")
 # Of one mailbox: two that are handed over and two that come next. More would only keep others out while its server is
 # slow.
 _IN_HAND_PER_MAILBOX: Final = 4
+# A message that has taken longer waits for its mail server: its slot is another's, and a slot may be lent on so often.
+_SLOW_AFTER_SECONDS: Final = 2.0
+_SLOW_FOR_EACH_SLOT: Final = 9
 _FAILURES_AT_MOST: Final = 3  # claims of one message that end by a mistake of ours, until the mistake is shown
 _PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0, *[10.0] * 30)
 
 
 class Sender:
-    """Carries at most `slots` messages at once. One for each worker process."""
+    """Carries `slots` messages at once, and beside them those that wait for slow mail servers: at most nine times as
+    many, half of them of one workspace. One for each worker process.
+
+    Source: reliability.md 2.8: a hanging server holds up nobody else.
+    """
 
     def __init__(
         self,
@@ -57,6 +65,7 @@ class Sender:
         self._on_free = on_free  # called when a slot became free
         self._pool = pool or SmtpPool()
         self._tasks: dict[asyncio.Task[None], Claim] = {}
+        self._began: dict[UUID, float] = {}  # when each message in hand was taken up, by the loop's clock
         self._held_back: set[UUID] = set()  # messages in hand whose mailbox has failed since they were claimed
         self._marked: set[UUID] = set()  # messages in hand that are past their second mark
         self._failures: dict[UUID, int] = {}  # mistakes of ours so far, by message
@@ -69,21 +78,36 @@ class Sender:
 
         Returns in well under a second; the messages go on by themselves.
         """
-        free = self._slots - len(self._tasks)
+        free, crowded = self._room()
         if self._stopping or free <= 0:
             return False
         claims = await sending.claim(
-            free, self._vault.message_id_key, per_mailbox=_IN_HAND_PER_MAILBOX, lease=self._lease
+            free,
+            self._vault.message_id_key,
+            per_mailbox=_IN_HAND_PER_MAILBOX,
+            lease=self._lease,
+            but_of=crowded,
         )
         await point("after_claim")
+        loop = asyncio.get_running_loop()
         for claim in claims:
-            task = asyncio.get_running_loop().create_task(self._carry(claim), name=f"send-{claim.message_id}")
+            self._began[claim.message_id] = loop.time()
+            task = loop.create_task(self._carry(claim), name=f"send-{claim.message_id}")
             self._tasks[task] = claim
             task.add_done_callback(self._done)
         return 0 < len(claims) < free
 
+    def _room(self) -> tuple[int, list[UUID]]:
+        """Return how many more messages may be taken up, and the workspaces that have their share of the slow ones."""
+        slow_since = asyncio.get_running_loop().time() - _SLOW_AFTER_SECONDS
+        slow = [claim.workspace_id for claim in self._tasks.values() if self._began[claim.message_id] < slow_since]
+        slow_at_most = self._slots * _SLOW_FOR_EACH_SLOT
+        free = self._slots - len(self._tasks) + min(len(slow), slow_at_most)
+        return free, [workspace_id for workspace_id, count in Counter(slow).items() if count >= slow_at_most // 2]
+
     def _done(self, task: asyncio.Task[None]) -> None:
         message_id = self._tasks.pop(task).message_id
+        self._began.pop(message_id, None)
         self._held_back.discard(message_id)
         self._marked.discard(message_id)
         self._on_free()
@@ -123,10 +147,6 @@ class Sender:
         self._failures.pop(claim.message_id, None)
 
     async def _carry_out(self, claim: Claim) -> None:
-        if not claim.window_open:
-            await waiting.wait_for_window(claim.workspace_id, [claim.recipient_id])
-            await sending.release([claim])
-            return
         letter = _composed(claim, self._links)
         if isinstance(letter, NotSendable):
             await self._finish(claim, letter)

@@ -19,7 +19,7 @@ from api.server_parts import SignInRefused, parts_of
 from api.types.step_errors import SuggestedFix
 from domain import guardrails, mailboxes
 from domain.mailbox_sign_in import imap_sign_in, smtp_sign_in
-from domain.mailboxes import MailboxFields
+from domain.mailboxes import MailboxFields, RampUp
 from domain.refusals import Invalid
 from domain.rules.access import Scope
 from domain.rules.ids import Prefix
@@ -44,6 +44,14 @@ for _value in ConnectionSecurity.__strawberry_definition__.values:  # type: igno
 _NEW = "Left out or null: {}."
 _KEEPS = "Left out or null: kept."
 _CLEARS = "Left out: kept. Null: none."
+
+
+@strawberry.input(
+    description="A slow start for a new mailbox: few messages at first, more with each day, up to its daily limit."
+)
+class RampUpInput:
+    start: int = strawberry.field(description="How many messages within 24 hours at first.")
+    step: int = strawberry.field(description="How many more with each day.")
 
 
 @strawberry.input(description="Adds a mailbox to send from.")
@@ -73,6 +81,12 @@ class MailboxCreateInput:
     minimum_gap_seconds: int | None = strawberry.field(
         default=None, description=f"The least time between two messages, in seconds. {_NEW.format('60')}"
     )
+    ramp_up: RampUpInput | None = strawberry.field(default=None, description=_NEW.format("no ramp-up"))
+    domain_gap_seconds: int | None = strawberry.field(
+        default=None,
+        description="The least time between two messages to addresses of one domain, in seconds; 0 for no such pacing. "
+        f"{_NEW.format('0')}",
+    )
     idempotency_key: str | None = repeatable()
 
 
@@ -95,6 +109,10 @@ class MailboxUpdateInput:
     imap_password: str | None = strawberry.field(default=None, description=_KEEPS)
     daily_limit: int | None = strawberry.field(default=None, description=_KEEPS)
     minimum_gap_seconds: int | None = strawberry.field(default=None, description=_KEEPS)
+    ramp_up: RampUpInput | None = strawberry.field(
+        default=UNSET, description=f"{_CLEARS} Another start than the present one begins anew."
+    )
+    domain_gap_seconds: int | None = strawberry.field(default=None, description=_KEEPS)
     idempotency_key: str | None = repeatable()
 
 
@@ -142,7 +160,7 @@ class MailboxDisconnectPayload(MailboxPayload):
 _FIELDS = (
     *("address", "display_name", "smtp_host", "smtp_port", "smtp_security", "smtp_username", "smtp_password"),
     *("imap_host", "imap_port", "imap_security", "imap_username", "imap_password"),
-    *("daily_limit", "minimum_gap_seconds"),
+    *("daily_limit", "minimum_gap_seconds", "ramp_up", "domain_gap_seconds"),
 )
 
 
@@ -155,6 +173,8 @@ def _fields(given: MailboxCreateInput | MailboxUpdateInput) -> MailboxFields:
     for name in ("smtp_security", "imap_security"):
         if name in values:
             values[name] = values[name].value
+    if ramp_up := values.get("ramp_up"):
+        values["ramp_up"] = RampUp(ramp_up.start, ramp_up.step)
     return MailboxFields(**values)
 
 

@@ -22,6 +22,13 @@ class MailboxReading:
     )
 
 
+@strawberry.type(description="The slow start of a mailbox: few messages at first, more with each day.")
+class RampUp:
+    start: int = strawberry.field(description="How many messages within 24 hours at first.")
+    step: int = strawberry.field(description="How many more with each day.")
+    started_at: datetime = strawberry.field(description="When it began.")
+
+
 @strawberry.type(description="A sending account.")
 class Mailbox(Node):
     address: str = strawberry.field(description="The address it sends from.")
@@ -31,6 +38,17 @@ class Mailbox(Node):
     state_message: str | None = strawberry.field(description="Why it is not connected, in words.")
     daily_limit: int = strawberry.field(description="How many messages it may send within 24 hours.")
     minimum_gap_seconds: int = strawberry.field(description="The least time between two messages, in seconds.")
+    ramp_up: RampUp | None = strawberry.field(description="Its slow start; null where it has none.")
+    domain_gap_seconds: int = strawberry.field(
+        description="The least time between two messages to addresses of one domain, in seconds; 0 for no such pacing."
+    )
+
+    @resolved(
+        "How many messages it may send within 24 hours at the moment: its limit, or what its ramp-up has reached."
+    )
+    async def limit_now(self, info: Info) -> int:
+        found: int = (await info.context.loaders.use_of_mailbox(self)).limit_now
+        return found
 
     @resolved("How many messages it handed over within the last 24 hours.")
     async def sent_last_24_hours(self, info: Info) -> int:

@@ -9,6 +9,7 @@ from domain.reading.columns import columns_of, to_mailbox
 from domain.reading.lists import Listing
 from domain.reading.pages import FIRST_PAGE, Order, Page, Slice
 from domain.reading.rows import MailboxRow, MailboxUse
+from domain.turns import LIMIT_NOW
 
 BY_ADDRESS: Final = Order(
     mark="mbx.address_asc", column="m.address_key", id_column="m.id", type="text", descending=False
@@ -39,8 +40,8 @@ async def use(workspace_id: UUID, ids: Collection[UUID]) -> dict[UUID, MailboxUs
     """Return how these mailboxes are used: handed over within 24 hours, due but waiting for the turn, and how the
     reading of their mail goes."""
     rows = await fetch(
-        """
-        SELECT m.id,
+        f"""
+        SELECT m.id, {LIMIT_NOW} AS limit_now,
             (SELECT count(*) FROM messages x WHERE x.workspace_id = $1 AND x.mailbox_id = m.id
                 AND x.marked_at > now() - interval '24 hours') AS sent,
             (SELECT count(*) FROM recipients r JOIN sequences s ON s.workspace_id = $1 AND s.id = r.sequence_id
@@ -57,6 +58,7 @@ async def use(workspace_id: UUID, ids: Collection[UUID]) -> dict[UUID, MailboxUs
     )
     return {
         row["id"]: MailboxUse(
+            row["limit_now"],
             row["sent"],
             row["waiting"],
             read=row["imap_host"] is not None,

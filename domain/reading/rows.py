@@ -58,7 +58,8 @@ class MailboxRow:
     type_name: ClassVar[str] = "Mailbox"
     COLUMNS: ClassVar[tuple[str, ...]] = (
         *("id", "address", "display_name", "state", "state_code", "state_message", "daily_limit"),
-        *("minimum_gap_seconds", "created_at"),
+        *("minimum_gap_seconds", "created_at", "ramp_up_start", "ramp_up_step", "ramp_up_started_at"),
+        "domain_gap_seconds",
     )
 
     key: UUID
@@ -70,10 +71,29 @@ class MailboxRow:
     daily_limit: int
     minimum_gap_seconds: int
     created_at: datetime
+    ramp_up_start: int | None
+    ramp_up_step: int | None
+    ramp_up_started_at: datetime | None
+    domain_gap_seconds: int
 
     @property
     def id(self) -> str:
         return to_public(Prefix.MAILBOX, self.key)
+
+    @property
+    def ramp_up(self) -> "RampUpView | None":
+        if self.ramp_up_start is None or self.ramp_up_step is None or self.ramp_up_started_at is None:
+            return None
+        return RampUpView(self.ramp_up_start, self.ramp_up_step, self.ramp_up_started_at)
+
+
+@dataclass(frozen=True, slots=True)
+class RampUpView:
+    """The slow start of a mailbox."""
+
+    start: int
+    step: int
+    started_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +282,9 @@ class StageCount:
 
 @dataclass(frozen=True, slots=True)
 class MailboxUse:
-    """How a mailbox is used at the moment."""
+    """How a mailbox is used at the moment, and may be."""
 
+    limit_now: int
     sent_last_24_hours: int
     waiting_recipients: int
     read: bool  # whether it has an IMAP server

@@ -19,8 +19,9 @@ _NOT_ACTIVE: Final = "s.status <> 'ACTIVE'"
 _SCHEDULED: Final = "coalesce(r.scheduled_for > w.now, false)"
 _WAIT: Final = "coalesce(r.wait_ends_at > w.now, false)"
 _RETRY: Final = "coalesce(r.retry_at > w.now, false)"
+_PACED: Final = "coalesce(r.paced_until > w.now, false)"
 _CLOSED: Final = "(r.due_at IS NULL OR r.due_at > w.now)"
-_AUTOMATED: Final = "r.due_kind IN ('AUTOMATED_EMAIL', 'SMS')"
+_AUTOMATED: Final = "coalesce(r.due_kind IN ('AUTOMATED_EMAIL', 'SMS'), false)"
 _ZONE: Final = (
     "CASE WHEN (s.settings #>> '{window,use_recipient_time_zone}')::bool "
     "THEN coalesce((SELECT c.time_zone FROM contacts c WHERE c.workspace_id = $1 AND c.id = r.contact_id), "
@@ -47,7 +48,10 @@ def _not(*conditions: str) -> str:
 
 
 _BEFORE_DUE = (_not(BEING_SENT), "s.status = 'ACTIVE'", _not(_SCHEDULED))
-_DUE = (*_BEFORE_DUE, _not(_WAIT, _RETRY, _CLOSED), _AUTOMATED)
+_WAIT_OVER = (*_BEFORE_DUE, _not(_WAIT, _RETRY))
+_NOBODY_AWAY = (*_WAIT_OVER, f"NOT ({_AUTOMATED} AND {_AWAY})")
+_UNPACED = (*_NOBODY_AWAY, _not(_PACED))
+_DUE = (*_UNPACED, _not(_CLOSED), _AUTOMATED)
 
 
 def _held_back(reason: WaitingReason) -> str:
@@ -55,7 +59,7 @@ def _held_back(reason: WaitingReason) -> str:
         f"coalesce(m.held_back_by, '{WaitingReason.MINIMUM_GAP}') = '{reason}' AND m.state = 'CONNECTED' "
         "AND m.next_send_at > now())"
     )
-    return _when(*_DUE, _not(_AWAY), _MAILBOX + name)
+    return _when(*_DUE, _MAILBOX + name)
 
 
 _CONDITIONS: Mapping[WaitingReason, str] = {
@@ -64,10 +68,11 @@ _CONDITIONS: Mapping[WaitingReason, str] = {
     WaitingReason.SEND_SCHEDULED: _when(_not(BEING_SENT), "s.status = 'ACTIVE'", _SCHEDULED),
     WaitingReason.WAIT: _when(*_BEFORE_DUE, _WAIT),
     WaitingReason.RETRY_BACKOFF: _when(*_BEFORE_DUE, _not(_WAIT), _RETRY),
-    WaitingReason.OUTSIDE_WINDOW: _when(*_BEFORE_DUE, _not(_WAIT, _RETRY), _CLOSED, _not(_BLACKOUT)),
-    WaitingReason.BLACKOUT_DATE: _when(*_BEFORE_DUE, _not(_WAIT, _RETRY), _CLOSED, _BLACKOUT),
-    WaitingReason.OUT_OF_OFFICE: _when(*_DUE, _AWAY),
-    WaitingReason.GUARDRAIL: _when(*_DUE, _not(_AWAY), _MAILBOX + "m.state = 'HELD')"),
+    WaitingReason.OUT_OF_OFFICE: _when(*_WAIT_OVER, _AUTOMATED, _AWAY),
+    WaitingReason.DOMAIN_PACING: _when(*_NOBODY_AWAY, _PACED),
+    WaitingReason.OUTSIDE_WINDOW: _when(*_UNPACED, _CLOSED, _not(_BLACKOUT)),
+    WaitingReason.BLACKOUT_DATE: _when(*_UNPACED, _CLOSED, _BLACKOUT),
+    WaitingReason.GUARDRAIL: _when(*_DUE, _MAILBOX + "m.state = 'HELD')"),
     WaitingReason.DAILY_LIMIT: _held_back(WaitingReason.DAILY_LIMIT),
     WaitingReason.MINIMUM_GAP: _held_back(WaitingReason.MINIMUM_GAP),
     WaitingReason.MAILBOX_BACKOFF: _held_back(WaitingReason.MAILBOX_BACKOFF),

@@ -17,9 +17,9 @@ from domain.rules.recipient import (
     end,
     follow_pauses,
     leave_step,
+    put_off,
     release_with_sequence,
     settle,
-    wait_for_window,
     zone_of,
 )
 from domain.rules.timing import after_wait
@@ -52,7 +52,7 @@ def follow(
     if being_sent or moved.plan_revision >= plan.revision:
         return moved
     placed = settle(_placed(moved, plan, now), plan, now)
-    opened = wait_for_window(placed, plan, now)
+    opened = put_off(placed, plan, now)
     return placed if opened.due_at is None else opened  # one that never opens is shown when it comes due
 
 

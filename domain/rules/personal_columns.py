@@ -81,6 +81,7 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     "watched_folders": ("folder",),
     "watched_mails": ("folder", "problem"),  # the problem is the kind of our mistake, without the mail's words
     "webhook_attempts": ("url",),
+    "domain_turns": ("domain",),  # of many people, and forgotten when the turn is over
     "webhook_deliveries": ("type", "state", "last_problem"),
     "webhook_endpoints": (
         *("url", "description", "event_types", "disabled_because", "secret", "previous_secret", "epoch"),

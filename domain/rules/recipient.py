@@ -7,7 +7,8 @@ Three facts hold the wait before the current step:
     anchor_at      when the wait began (the step before was carried out), holds since then left out; None until it has
     wait_ends_at   when it ends; None while the clock stands
     wait_left      the rest of it while the clock stands
-and `due_at` is when the step may be carried out: `wait_ends_at`, or `retry_at` if later, moved into the sending window.
+and `due_at` is when the step may be carried out: `wait_ends_at`, or what holds it longer (the other side's "later", the
+pacing of its domain, the person's absence), moved into the sending window.
 
 Two facts hold its place: `current_step_id`, and `last_step_id`, the step it went on from. `plan_revision` is the edit
 of the sequence that these two and the wait are in step with (following.py).
@@ -46,6 +47,7 @@ class Recipient:
     contact_id: UUID
     version: int
     time_zone: str | None  # the contact's
+    out_of_office_until: datetime | None = None  # the contact's: nothing goes out by itself before
     mailbox_id: UUID | None
     end_reason: EndReason | None = None
     ended_at: datetime | None = None
@@ -70,6 +72,7 @@ class Recipient:
     due_at: datetime | None = None
     due_kind: StepKind | None = None  # which queue it waits in; set exactly while due_at is
     retry_at: datetime | None = None  # a hand-over was refused for now; tried again then
+    paced_until: datetime | None = None  # the turn of the domain that it goes to comes then
     contacted_at: datetime | None = None  # the first email or SMS was sent
     replied_at: datetime | None = None
     deleted_at: datetime | None = None
@@ -120,7 +123,7 @@ def settle(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
 
 def _timed(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     if recipient.ended or recipient.deleted_at is not None:
-        over = replace(recipient, start_at=None, retry_at=None)
+        over = replace(recipient, start_at=None, retry_at=None, paced_until=None)
         return replace(over, anchor_at=None, wait_ends_at=None, wait_left=None, due_at=None)
     if recipient.held_since is not None:
         return _stop_clock(recipient, recipient.held_since)
@@ -135,9 +138,9 @@ def _stand(recipient: Recipient) -> Recipient:
     """No wait runs. What a person released goes out at the time they chose, or when the other side takes it."""
     standing = replace(recipient, wait_ends_at=None, wait_left=None, due_at=None)
     if recipient.error_id is not None or recipient.scheduled_for is None:
-        return replace(standing, retry_at=None)
-    chosen_at = recipient.scheduled_for
-    return replace(standing, due_at=max(chosen_at, recipient.retry_at or chosen_at))
+        return replace(standing, retry_at=None, paced_until=None)
+    holds = (recipient.scheduled_for, recipient.retry_at, recipient.paced_until)
+    return replace(standing, due_at=max(at for at in holds if at is not None))
 
 
 def _stop_clock(recipient: Recipient, held_since: datetime) -> Recipient:
@@ -163,8 +166,7 @@ def _run_clock(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     elif wait_ends_at is None:
         anchor_at = anchor_at or max(now, recipient.start_at or now)
         wait_ends_at = after_wait(anchor_at, step.wait, zone_of(recipient, plan))
-    earliest_at = max(wait_ends_at, recipient.retry_at or wait_ends_at)
-    due_at = opening(earliest_at, step, recipient, plan)
+    due_at = _due_at(wait_ends_at, step, recipient, plan)
     return replace(recipient, anchor_at=anchor_at, wait_ends_at=wait_ends_at, wait_left=None, due_at=due_at)
 
 
@@ -173,6 +175,14 @@ def zone_of(recipient: Recipient, plan: Plan) -> ZoneInfo:
     if plan.window is not None:
         return plan.window.zone_for(recipient.time_zone)
     return ZoneInfo(recipient.time_zone or plan.time_zone)
+
+
+def _due_at(earliest_at: datetime, step: Step, recipient: Recipient, plan: Plan) -> datetime | None:
+    """Return when the step may be carried out, not before `earliest_at`."""
+    holds = [earliest_at, recipient.retry_at, recipient.paced_until]
+    if step.kind in AUTOMATED_KINDS:
+        holds.append(recipient.out_of_office_until)
+    return opening(max(at for at in holds if at is not None), step, recipient, plan)
 
 
 def opening(at: datetime, step: Step, recipient: Recipient, plan: Plan) -> datetime | None:
@@ -280,7 +290,8 @@ def leave_step(recipient: Recipient, plan: Plan, at: datetime, now: datetime) ->
     left = recipient.current_step_id
     done = recipient.done | {left} if left else recipient.done
     following = plan.next_after(left, done) if plan.step(left) else None
-    moved = replace(recipient, begun=True, error_id=None, pending_id=None, scheduled_for=None, retry_at=None, done=done)
+    moved = replace(recipient, begun=True, error_id=None, pending_id=None, scheduled_for=None, done=done)
+    moved = replace(moved, retry_at=None, paced_until=None)
     if following is None:
         return end(moved, plan, EndReason.COMPLETED, now)
     anchor_at = max(at, recipient.start_at or at)
@@ -348,6 +359,7 @@ def try_again(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
         wait_ends_at=None,
         wait_left=timedelta(0),
         retry_at=None,
+        paced_until=None,
     )
     return settle(again, plan, now)
 
@@ -364,18 +376,20 @@ def try_later(recipient: Recipient, plan: Plan, retry_at: datetime, now: datetim
     return settle(replace(recipient, retry_at=retry_at), plan, now)
 
 
-def wait_for_window(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
-    """Move a step that came due, but whose window has shut since (a backlog, a limit, an outage), to the next opening.
+def put_off(recipient: Recipient, plan: Plan, now: datetime, paced_until: datetime | None = None) -> Recipient:
+    """Move a step that is due and cannot go out now to when it can: its window has shut since (a backlog, a limit, an
+    outage), the person is away, or its domain's turn comes at `paced_until`.
 
-    It comes back unchanged when the window is open, and without a due time when that never opens.
+    It comes back unchanged when nothing holds it, and without a due time when the window never opens.
     """
     step = plan.step(recipient.current_step_id)
     if step is None or recipient.due_at is None or recipient.due_at > now:
         return recipient
-    opens_at = opening(now, step, recipient, plan)
-    if opens_at == now:
+    held = recipient if paced_until is None else replace(recipient, paced_until=paced_until)
+    due_at = _due_at(now, step, held, plan)
+    if due_at == now:
         return recipient
-    return replace(recipient, due_at=opens_at, due_kind=step.kind if opens_at else None)
+    return replace(held, due_at=due_at, due_kind=held.due_kind if due_at else None)
 
 
 def put_before_person(recipient: Recipient, plan: Plan, pending_id: UUID, now: datetime) -> Recipient:

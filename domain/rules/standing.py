@@ -125,6 +125,7 @@ class Situation:
     step_kind: StepKind | None = None
     wait_ends_at: datetime | None = None
     retry_at: datetime | None = None
+    paced_until: datetime | None = None
     due_at: datetime | None = None
     scheduled_for: datetime | None = None
     being_sent: bool = False
@@ -160,9 +161,17 @@ def waiting_reason(s: Situation) -> WaitingReason | None:
         return WaitingReason.WAIT
     if s.retry_at is not None and s.retry_at > s.now:
         return WaitingReason.RETRY_BACKOFF
+    if _away(s):
+        return WaitingReason.OUT_OF_OFFICE
+    if s.paced_until is not None and s.paced_until > s.now:
+        return WaitingReason.DOMAIN_PACING
     if s.due_at is None or s.due_at > s.now:
         return _closed(s)
     return _turn(s) if s.goes_out_by_itself else None
+
+
+def _away(s: Situation) -> bool:
+    return s.due_at is not None and s.goes_out_by_itself and s.away_until is not None and s.away_until > s.now
 
 
 def _closed(s: Situation) -> WaitingReason:
@@ -171,8 +180,6 @@ def _closed(s: Situation) -> WaitingReason:
 
 
 def _turn(s: Situation) -> WaitingReason | None:
-    if s.away_until is not None and s.away_until > s.now:
-        return WaitingReason.OUT_OF_OFFICE
     if s.mailbox_state == "HELD":
         return WaitingReason.GUARDRAIL
     if s.mailbox_state != "CONNECTED" or s.mailbox_turn_at is None or s.mailbox_turn_at <= s.now:

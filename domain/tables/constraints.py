@@ -58,6 +58,11 @@ CHECKS: dict[str, tuple[str, str]] = {
     "mailboxes_security_known": ("mailboxes", _one_of("smtp_security", ["NONE", "STARTTLS", "TLS"])),
     "mailboxes_imap_security_known": ("mailboxes", _one_of("imap_security", ["NONE", "STARTTLS", "TLS"])),
     "mailboxes_limits_sensible": ("mailboxes", "daily_limit >= 1 AND minimum_gap_seconds >= 0"),
+    "mailboxes_pace_sensible": ("mailboxes", "domain_gap_seconds >= 0 AND ramp_up_start >= 1 AND ramp_up_step >= 1"),
+    "mailboxes_ramp_up_whole": (
+        "mailboxes",
+        "(ramp_up_start IS NULL) = (ramp_up_step IS NULL) AND (ramp_up_start IS NULL) = (ramp_up_started_at IS NULL)",
+    ),
     "messages_direction_known": ("messages", _one_of("direction", ["OUTGOING", "INCOMING"])),
     "messages_state_known": (
         "messages",
@@ -115,6 +120,8 @@ TENANT_KEYS = (
     ("api_keys", "replaces_id", "api_keys"),
     ("sequence_mailboxes", "sequence_id", "sequences"),
     ("sequence_mailboxes", "mailbox_id", "mailboxes"),
+    ("mailboxes", "last_sequence_id", "sequences"),
+    ("domain_turns", "mailbox_id", "mailboxes"),
     ("steps", "sequence_id", "sequences"),
     ("recipients", "sequence_id", "sequences"),
     ("recipients", "contact_id", "contacts"),
@@ -221,6 +228,9 @@ INDEXES: dict[str, str] = {
     "suppressions_in_force": "UNIQUE ON suppressions (workspace_id, kind, value) WHERE lifted_at IS NULL",
     # the queue: the next due recipient of a mailbox; due steps that a person carries out
     "recipients_due_by_mailbox": "ON recipients (mailbox_id, due_at, id) WHERE due_kind = 'AUTOMATED_EMAIL'",
+    "recipients_due_by_queue": (
+        "ON recipients (mailbox_id, sequence_id, due_at, id) WHERE due_kind = 'AUTOMATED_EMAIL'"
+    ),
     "recipients_due_by_person": "ON recipients (due_at, id) WHERE due_kind IN ('MANUAL_EMAIL', 'TASK', 'SMS')",
     # the lists
     "recipients_by_sequence": "ON recipients (sequence_id, enrolled_at DESC, id DESC) WHERE deleted_at IS NULL",

@@ -85,9 +85,15 @@ class Mailbox(Model):
     imap_password = fields.BinaryField(null=True)
     daily_limit = fields.IntField(default=200)
     minimum_gap_seconds = fields.IntField(default=60)
+    # Ramp-up: so many within 24 hours at first, and so many more with each day, up to the daily limit. NULL: none.
+    ramp_up_start = fields.IntField(null=True)
+    ramp_up_step = fields.IntField(null=True)
+    ramp_up_started_at = fields.DatetimeField(null=True)  # machine time
+    domain_gap_seconds = fields.IntField(default=0)  # between two messages to one domain; 0: not paced
     # Machine time: when its next turn comes. Moved by the gap, the daily limit and backoff.
     next_send_at = fields.DatetimeField(auto_now_add=True)
     held_back_by = fields.CharField(max_length=20, null=True)  # which of them moved it: a waiting reason
+    last_sequence_id = fields.UUIDField(null=True)  # whose message had the last turn: the next sequence goes on
     failures_in_a_row = fields.IntField(default=0)
     guardrail_since = fields.DatetimeField(null=True)  # held because of its rates, until a person releases it
     guardrail_released_at = fields.DatetimeField(null=True)  # machine time: what was before counts no more

@@ -38,6 +38,7 @@ class Recipient(Model):
     # Which queue it waits in: that of its step's kind, or for an email that a person released that of the automated.
     due_kind = fields.CharField(max_length=20, null=True)
     retry_at = fields.DatetimeField(null=True)
+    paced_until = fields.DatetimeField(null=True)
     contacted_at = fields.DatetimeField(null=True)
     replied_at = fields.DatetimeField(null=True)
     deleted_at = fields.DatetimeField(null=True)

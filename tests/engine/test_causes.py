@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import authoring, contacts, enrolment, mailboxes, recipients, sending, sequences, waiting
+from domain import authoring, contacts, enrolment, mailboxes, recipients, sending, sequences
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.delivery import NotSendable, Result, record
@@ -204,7 +204,7 @@ async def test_a_window_that_never_opens_is_cleared_by_another_one(
     world = await make_world(workspace_id, actor, vault, steps=[email()], settings=SequenceSettings(window=once))
     (recipient_id,) = world.recipient_ids
     await advance(workspace_id, timedelta(days=3))
-    await waiting.wait_for_window(workspace_id, [recipient_id])
+    assert await claim_all() == []
     assert (await open_error(recipient_id))["code"] == "WINDOW_NEVER_OPENS"
     await lasts(workspace_id, actor, recipient_id)
     await sequences.pause(workspace_id, world.sequence_id)

@@ -282,7 +282,7 @@ async def test_sending_now_ignores_the_window_blackout_dates_and_the_persons_abs
     await pending.put_due_before_people()
     await inbox.send(workspace_id, actor, (await pending_of(world.recipient_ids[0]))["id"])
     (claim,) = await claim_all()
-    assert claim.window_open
+    assert claim.may_go
     await carry([claim], Sent("250 OK"))
     assert (await row_of(world.recipient_ids[0]))["status"] == "COMPLETED"
 

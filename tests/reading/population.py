@@ -88,7 +88,7 @@ async def every_reason_to_wait(workspace_id: UUID, actor: Actor, vault: Vault) -
             mailbox_ids=[mailbox_id],
         )
         await sequences.activate(workspace_id, sequence_id)
-        ids = await people_of(workspace_id, actor, sequence_id, f"w{number}", 8)
+        ids = await people_of(workspace_id, actor, sequence_id, f"w{number}", 9)
         state = {"HELD": "HELD", "GONE": "DISCONNECTED"}.get(word or "", "CONNECTED")
         await _alter(
             "mailboxes SET state = $2, held_back_by = $3, next_send_at = now() + make_interval(secs => $4)",
@@ -109,6 +109,7 @@ async def every_reason_to_wait(workspace_id: UUID, actor: Actor, vault: Vault) -
         )
         await recipients.pause(workspace_id, actor, ids[6])
         await _claim(ids[7], "HANDING_OVER" if number % 2 else "CLAIMED")
+        await _timers(ids[8], "paced_until = now() + interval '5 minutes', due_at = now() + interval '5 minutes'")
         if number == 0:
             today = (await fetch("SELECT (now() AT TIME ZONE 'Europe/Paris')::date AS day"))[0]["day"]
             days = [(today + timedelta(days=offset)).isoformat() for offset in (-1, 0, 1)]

@@ -326,12 +326,12 @@ def test_a_second_try_of_a_paused_recipient_waits_for_the_resume() -> None:
 def test_a_step_that_is_still_waiting_when_its_window_shuts_moves_to_the_next_opening() -> None:
     sequence = windowed(StepKind.AUTOMATED_EMAIL)
     due = enrolled(sequence, NOW - 2 * HOUR)  # at 16:00
-    assert rules.wait_for_window(due, sequence, NOW) == due  # not due yet
-    assert rules.wait_for_window(due, sequence, NOW + 6 * HOUR + MINUTE) == due
-    moved = rules.wait_for_window(due, sequence, NOW + 7 * HOUR)
+    assert rules.put_off(due, sequence, NOW) == due  # not due yet
+    assert rules.put_off(due, sequence, NOW + 6 * HOUR + MINUTE) == due
+    moved = rules.put_off(due, sequence, NOW + 7 * HOUR)
     assert (moved.due_at, moved.due_kind) == (NOW + 23 * HOUR, StepKind.AUTOMATED_EMAIL)
     by_hand = enrolled(windowed(StepKind.TASK), NOW - 2 * HOUR)
-    assert rules.wait_for_window(by_hand, windowed(StepKind.TASK), NOW + 9 * HOUR) == by_hand
+    assert rules.put_off(by_hand, windowed(StepKind.TASK), NOW + 9 * HOUR) == by_hand
 
 
 def test_the_window_is_read_in_the_recipients_zone_where_the_sequence_says_so() -> None:

@@ -17,6 +17,7 @@ LISTED = "a list's source: reading/lists.py adds what always holds to each of it
 
 # Module, a piece of the text; the aliases that stand for every workspace, and why they may.
 FREE: dict[tuple[str, str], tuple[set[str], str]] = {
+    ("domain.delivery", "WITH freed AS (SELECT * FROM unnest"): ({"x"}, "of the mailboxes of the workspace's messages"),
     ("domain.error_groups", "WHERE ended_at IS NULL ORDER BY asked_at"): (
         {"error_group_retries"},
         "looks for the retries that are going on, anywhere",
@@ -27,11 +28,10 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         {"recipients"},
         "looks for bounces anywhere; each mailbox is then judged in its own workspace",
     ),
-    ("domain.mailboxes", "SELECT r.id, r.workspace_id, r.version FROM recipients r"): (
-        {"r"},
+    ("domain.mailboxes", "coalesce(m.state_code, 'MAILBOX_DISCONNECTED')"): (
+        {"m", "r", "s"},
         "looks for what is due anywhere; each is then decided in its own workspace",
     ),
-    ("domain.mailboxes", "FROM mailboxes m\n        CROSS JOIN LATERAL"): ({"m"}, "the same, mailbox by mailbox"),
     ("domain.pending", "AND t.kind IN ('MANUAL_EMAIL', 'TASK') AND s.status"): (
         {"r"},
         "puts what is due before people, anywhere",
@@ -64,7 +64,7 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
     ("domain.webhook_delivery", "d.id AS delivery_id"): ({"d", "w", "f", "e", "r"}, "reads what was taken by its ids"),
     ("domain.webhook_delivery", "WITH old AS"): ({"d", "w", "a"}, "forgets what is old, anywhere"),
     ("domain.webhook_delivery", "DELETE FROM webhook_endpoints"): ({"w", "d"}, "the same"),
-    ("domain.sending", "WITH turn AS"): (
+    ("domain.turns", "WITH turn AS"): (
         {"m", "r", "k", "x", "s"},
         "claims for every mailbox whose turn has come; what it takes hangs on the mailbox",
     ),
@@ -79,8 +79,18 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         {"messages", "m"},
         "frees what dead workers held, in every workspace, and their mailboxes' turns",
     ),
-    ("domain.sending", "UPDATE mailboxes m SET next_send_at = now()"): (
-        {"m"},
+    ("domain.turns", "WITH wanted AS"): (
+        {"x", "m", "INTO domain_turns"},
+        "takes the turns of domains for claims by their ids",
+    ),
+    ("domain.turns", "DELETE FROM domain_turns"): ({"domain_turns"}, "forgets turns that are over, anywhere"),
+    ("domain.turns", "(NOT s.settling OR r.plan_revision"): ({"t"}, "a piece: the step of a recipient held around it"),
+    ("domain.turns", "WITH RECURSIVE q (sequence_id) AS (\n        (SELECT r.sequence_id"): (
+        {"r", "s"},
+        "a piece: the sequences of a mailbox of the statement around",
+    ),
+    ("domain.turns", "UPDATE mailboxes m SET held_back_by"): (
+        {"m", "x", "k"},
         "a piece: the mailboxes named by the messages given back",
     ),
     ("domain.watching", "WITH wanted AS"): ({"m", "w"}, "takes mailboxes that nobody watches, anywhere"),
