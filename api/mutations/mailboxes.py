@@ -130,6 +130,7 @@ class MailboxDisconnectInput:
 @strawberry.input(description="Releases a mailbox that a guardrail holds back.")
 class GuardrailReleaseInput:
     mailbox_id: strawberry.ID = strawberry.field(description="Which mailbox.")
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of releasing a mailbox.")

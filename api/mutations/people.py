@@ -64,6 +64,7 @@ class ContactUpsertPayload(ContactPayload):
 @strawberry.input(description="Erases a person.")
 class ContactEraseInput:
     id: strawberry.ID = strawberry.field(description="Which contact.")
+    idempotency_key: str | None = repeatable()
 
 
 @strawberry.type(description="What came of erasing a person.")

@@ -8,7 +8,7 @@ from typing import Any, Final
 from domain import pending, users
 from domain.database import fetch
 from domain.rules.actor import ENGINE
-from domain.rules.ids import Prefix, to_public
+from domain.rules.ids import Prefix, from_public, to_public
 from domain.rules.lifecycle import Signal
 from domain.signals import Fact, apply
 from domain.steps import NewStep
@@ -183,6 +183,16 @@ async def _contact(api: Api) -> dict[str, Any]:
     return {"id": made["contact"]["id"]}
 
 
+async def _held(api: Api) -> dict[str, Any]:
+    """A mailbox that a guardrail holds."""
+    id = (await _mailbox(api))["id"]
+    await fetch(
+        "WITH u AS (UPDATE mailboxes SET state = 'HELD', guardrail_since = now() WHERE id = $1 RETURNING 1) SELECT 1",
+        from_public(id)[1],
+    )
+    return {"mailboxId": id}
+
+
 EXAMPLES: Final[Mapping[str, Example]] = {
     "contactUpsert": lambda api: _given(email="new@people.example", fields={"b": 1, "a": {"c": None}}),
     "recipientsEnroll": _enrol,
@@ -190,6 +200,8 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "mailboxUpdate": lambda api: _plus(_mailbox(api), dailyLimit=7),
     "mailboxConnect": _mailbox,
     "mailboxDisconnect": _mailbox,
+    "guardrailRelease": _held,
+    "contactErase": _contact,
     "sequenceCreate": lambda api: _given(name="New", externalId="partner-1"),
     "sequenceUpdate": lambda api: _plus(_sequence(api), name="Renamed"),
     "sequenceActivate": _draft,
