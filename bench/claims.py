@@ -16,7 +16,6 @@ import orjson
 from bench.surroundings import SECRET_KEY, embedded, median, table
 from cli.embedded import Servers
 from domain import authoring, enrolment, keys, mailboxes, sending, sequences
-from domain.authoring import NewStep
 from domain.contacts import ContactFields
 from domain.database import database, fetch, migrate
 from domain.plans import SequenceSettings
@@ -24,6 +23,7 @@ from domain.rules.actor import ENGINE
 from domain.rules.plan import StepKind
 from domain.rules.timing import SendingWindow, Wait, WaitUnit
 from domain.secrets import Vault, read_key
+from domain.steps import NewStep
 
 BLOCKED = 60_000
 READY = 20
