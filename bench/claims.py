@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from bench.surroundings import SECRET_KEY, embedded, median, table
+from bench.surroundings import PEPPER, SECRET_KEY, embedded, median, table
 from cli.embedded import Servers
 from domain import authoring, enrolment, keys, mailboxes, sending, sequences
 from domain.contacts import ContactFields
@@ -59,7 +59,7 @@ def main() -> None:
 async def _measured(servers: Servers, number: int, what: str) -> Cost:
     url = await servers.create_database(f"bench_claims_{number}")
     await migrate(url)
-    async with database(url):
+    async with database(url, pepper=PEPPER):
         await _prepare(what)
         costs: list[float] = []
         steady, put_off = 0, 0
@@ -122,7 +122,7 @@ async def _multiply(sequence_id: UUID) -> None:
 async def _block(what: str, sequence_id: UUID) -> None:
     if what == SITUATIONS[1]:
         await fetch(
-            "UPDATE sequences SET status = 'PAUSED', settling = 'PAUSE', paused_at = now() WHERE id = $1", sequence_id
+            "UPDATE sequences SET status = 'PAUSED', settling = true, paused_at = now() WHERE id = $1", sequence_id
         )
     elif what == SITUATIONS[2]:
         await fetch(
