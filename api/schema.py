@@ -16,6 +16,7 @@ from api.mutations.people import PeopleMutations
 from api.mutations.recipients import RecipientMutations
 from api.mutations.refusals import ERROR_TYPES
 from api.mutations.sequences import SequenceMutations
+from api.mutations.signing import SigningMutations
 from api.mutations.steps import StepMutations
 from api.mutations.suppressions import SuppressionMutations
 from api.mutations.webhooks import WebhookMutations
@@ -34,6 +35,7 @@ _HEADING = """\
 class Mutation(
     PeopleMutations,
     MailboxMutations,
+    SigningMutations,
     SequenceMutations,
     StepMutations,
     RecipientMutations,

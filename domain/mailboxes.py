@@ -20,7 +20,8 @@ from domain.plans import load_plans
 from domain.refusals import Invalid, NotFound, api_name
 from domain.rules import recipient as rules
 from domain.rules.actor import ENGINE
-from domain.rules.addresses import EmailInvalid, address_key, normalise_email
+from domain.rules.addresses import EmailInvalid, address_key, domain_key, normalise_email
+from domain.rules.dkim import covers
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.secrets import Vault
@@ -137,6 +138,7 @@ async def update(
         _refuse_password_elsewhere(stored, values)
         _refuse_reading_without_password({**stored, **values})
         if "address_key" in values:
+            _refuse_address_beyond_key(stored["dkim_domain"], values["address"])
             await _refuse_taken(t, values["address_key"], mailbox_id)
         values.update(await _ramp_up_begins(t, values, stored["ramp_up_start"]))
         if values:
@@ -298,6 +300,15 @@ async def _refuse_taken(t: Tx, key: str, own_id: UUID) -> None:
         own_id,
     ):
         raise Invalid("There is a mailbox with this address already. Change that one instead.", field=["address"])
+
+
+def _refuse_address_beyond_key(dkim_domain: str | None, address: str) -> None:
+    """Raises: Invalid: the mailbox's mail is signed for a domain that does not cover its new address."""
+    if dkim_domain is not None and not covers(dkim_domain, domain_key(address.rpartition("@")[2]) or ""):
+        raise Invalid(
+            f"The mail of this mailbox is signed for {dkim_domain}. Remove that key first (mailboxDkimKeyRemove).",
+            field=["address"],
+        )
 
 
 def _refuse_password_elsewhere(stored: asyncpg.Record, values: dict[str, Any]) -> None:

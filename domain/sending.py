@@ -49,6 +49,16 @@ class Account:
     security: str
     username: str | None
     sealed_password: bytes | None
+    dkim: "SealedSigner | None"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSigner:
+    """With what a mailbox signs its mail; the private key is still sealed."""
+
+    domain: str
+    selector: str
+    sealed_key: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +110,8 @@ _LOAD = """
     SELECT x.id AS message_id, x.token, x.tries, x.workspace_id, x.recipient_id, r.version, x.sequence_id, x.step_id,
         x.step_run, x.rfc_message_id, now() + make_interval(secs => w.clock_offset_seconds) AS now,
         m.id AS mailbox_id, m.address, m.display_name, m.smtp_host, m.smtp_port, m.smtp_security, m.smtp_username,
-        m.smtp_password, t.send_as_reply, q.settings, q.revision AS sequence_revision, a.id IS NOT NULL AS released,
+        m.smtp_password, m.dkim_domain, m.dkim_selector, m.dkim_key, t.send_as_reply,
+        q.settings, q.revision AS sequence_revision, a.id IS NOT NULL AS released,
         CASE WHEN a.id IS NULL THEN coalesce(o.subject, t.subject) ELSE a.subject END AS subject,
         CASE WHEN a.id IS NULL THEN coalesce(o.body, t.body) ELSE a.body END AS body,
         c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields, c.email_bounced_at,
@@ -208,6 +219,7 @@ def _to_claim(row: asyncpg.Record) -> Claim:
             security=row["smtp_security"],
             username=row["smtp_username"],
             sealed_password=row["smtp_password"],
+            dkim=SealedSigner(row["dkim_domain"], row["dkim_selector"], row["dkim_key"]) if row["dkim_key"] else None,
         ),
         subject=row["subject"],
         body=row["body"],

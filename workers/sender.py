@@ -11,15 +11,17 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from domain import delivery, sending, signals
+from domain import delivery, sending, signals, signing_keys
 from domain.database import is_an_outage
 from domain.delivery import NotSendable, Result
 from domain.faults import point
 from domain.opting_out import OptOutLinks
+from domain.rules.dkim import Signer
 from domain.rules.outcomes import Later, MailboxBroken, Outcome, Unknown
 from domain.secrets import SecretUnreadable, Vault
 from domain.sending import Account, Claim, Mark
@@ -155,6 +157,11 @@ class Sender:
         if isinstance(account, MailboxBroken):
             await self._finish(claim, account)
             return
+        signed = self._signed(letter, claim)
+        if isinstance(signed, MailboxBroken):
+            await self._finish(claim, signed)
+            return
+        letter = signed
         async with self._pool.session(claim.account.mailbox_id, account) as session:
             await self._hand_over(claim, letter, session)
 
@@ -235,6 +242,17 @@ class Sender:
             except SecretUnreadable as problem:
                 return MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", str(problem))
         return smtp_account(account, password)
+
+    def _signed(self, letter: Letter, claim: Claim) -> Letter | MailboxBroken:
+        """Return the letter, signed where its mailbox has a key: never unsigned because the key cannot be read."""
+        key = claim.account.dkim
+        if key is None:
+            return letter
+        try:
+            private = self._vault.open(key.sealed_key, claim.workspace_id, signing_keys.PLACE, claim.account.mailbox_id)
+        except SecretUnreadable as problem:
+            return MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", str(problem))
+        return replace(letter, mime=Signer(key.domain, key.selector, private).signed(letter.mime))
 
     async def _mark_all(self, marks: Sequence[Mark]) -> list[bool | None]:
         """Return for each whether it may go out; None for all when they could not be marked together."""

@@ -29,6 +29,19 @@ class RampUp:
     started_at: datetime = strawberry.field(description="When it began.")
 
 
+@strawberry.type(
+    description="The key with which a mailbox signs its mail (DKIM), and the DNS record that receivers look up."
+)
+class DkimKey:
+    domain: str = strawberry.field(description="The domain it signs for.")
+    selector: str = strawberry.field(description="The name of the key within the domain.")
+    record_name: str = strawberry.field(description="The name of the TXT record to publish.")
+    record_value: str = strawberry.field(
+        description="The text of that record, whole. Where a form takes at most 255 characters, cut it into several "
+        "texts of one record."
+    )
+
+
 @strawberry.type(description="A sending account.")
 class Mailbox(Node):
     address: str = strawberry.field(description="The address it sends from.")
@@ -41,6 +54,9 @@ class Mailbox(Node):
     ramp_up: RampUp | None = strawberry.field(description="Its slow start; null where it has none.")
     domain_gap_seconds: int = strawberry.field(
         description="The least time between two messages to addresses of one domain, in seconds; 0 for no such pacing."
+    )
+    dkim_key: DkimKey | None = strawberry.field(
+        description="The key with which its mail is signed; null where Relance does not sign it."
     )
 
     @resolved(

@@ -13,6 +13,7 @@ import orjson
 
 from domain.plans import SequenceSettings
 from domain.reading.history_rows import PendingActionRow
+from domain.rules.dkim import record_name, record_value
 from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Action, EndReason, Stage, Status, available_actions
 from domain.rules.plan import SequenceStatus, StepKind
@@ -59,7 +60,7 @@ class MailboxRow:
     COLUMNS: ClassVar[tuple[str, ...]] = (
         *("id", "address", "display_name", "state", "state_code", "state_message", "daily_limit"),
         *("minimum_gap_seconds", "created_at", "ramp_up_start", "ramp_up_step", "ramp_up_started_at"),
-        "domain_gap_seconds",
+        *("domain_gap_seconds", "dkim_domain", "dkim_selector", "dkim_public_key"),
     )
 
     key: UUID
@@ -75,6 +76,9 @@ class MailboxRow:
     ramp_up_step: int | None
     ramp_up_started_at: datetime | None
     domain_gap_seconds: int
+    dkim_domain: str | None
+    dkim_selector: str | None
+    dkim_public_key: str | None
 
     @property
     def id(self) -> str:
@@ -85,6 +89,27 @@ class MailboxRow:
         if self.ramp_up_start is None or self.ramp_up_step is None or self.ramp_up_started_at is None:
             return None
         return RampUpView(self.ramp_up_start, self.ramp_up_step, self.ramp_up_started_at)
+
+    @property
+    def dkim_key(self) -> "DkimKeyView | None":
+        if self.dkim_domain is None or self.dkim_selector is None or self.dkim_public_key is None:
+            return None
+        return DkimKeyView(
+            self.dkim_domain,
+            self.dkim_selector,
+            record_name(self.dkim_domain, self.dkim_selector),
+            record_value(self.dkim_public_key),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DkimKeyView:
+    """The public half of the key with which a mailbox signs, as it is published."""
+
+    domain: str
+    selector: str
+    record_name: str
+    record_value: str
 
 
 @dataclass(frozen=True, slots=True)

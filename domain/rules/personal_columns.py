@@ -64,6 +64,7 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
         *("address", "address_key", "display_name", "state", "state_code", "state_message", "held_back_by"),
         *("smtp_host", "smtp_security", "smtp_username", "smtp_password"),
         *("imap_host", "imap_security", "imap_username", "imap_password"),
+        *("dkim_domain", "dkim_selector", "dkim_key", "dkim_public_key"),
     ),
     "mailbox_watches": ("problem_code", "problem_words"),
     "messages": ("direction", "channel", "state", "classification"),

@@ -63,6 +63,11 @@ CHECKS: dict[str, tuple[str, str]] = {
         "mailboxes",
         "(ramp_up_start IS NULL) = (ramp_up_step IS NULL) AND (ramp_up_start IS NULL) = (ramp_up_started_at IS NULL)",
     ),
+    "mailboxes_dkim_whole": (
+        "mailboxes",
+        "(dkim_key IS NULL) = (dkim_domain IS NULL) AND (dkim_key IS NULL) = (dkim_selector IS NULL) "
+        "AND (dkim_key IS NULL) = (dkim_public_key IS NULL)",
+    ),
     "messages_direction_known": ("messages", _one_of("direction", ["OUTGOING", "INCOMING"])),
     "messages_state_known": (
         "messages",

@@ -97,6 +97,11 @@ class Mailbox(Model):
     failures_in_a_row = fields.IntField(default=0)
     guardrail_since = fields.DatetimeField(null=True)  # held because of its rates, until a person releases it
     guardrail_released_at = fields.DatetimeField(null=True)  # machine time: what was before counts no more
+    # The key that signs its mail: all four or none. The private half is sealed, see domain/signing_keys.py.
+    dkim_domain = fields.CharField(max_length=253, null=True)
+    dkim_selector = fields.CharField(max_length=63, null=True)
+    dkim_key = fields.BinaryField(null=True)
+    dkim_public_key = fields.CharField(max_length=1_000, null=True)
     connected_at = fields.DatetimeField(null=True)  # a sign-in last worked
     created_at = fields.DatetimeField(auto_now_add=True)
     updated_at = fields.DatetimeField(auto_now_add=True)

@@ -193,6 +193,12 @@ async def _held(api: Api) -> dict[str, Any]:
     return {"mailboxId": id}
 
 
+async def _signing(api: Api) -> dict[str, Any]:
+    example = await _mailbox(api)
+    await api.change("mailboxDkimKeyCreate", example, "mailbox { id }")
+    return example
+
+
 EXAMPLES: Final[Mapping[str, Example]] = {
     "contactUpsert": lambda api: _given(email="new@people.example", fields={"b": 1, "a": {"c": None}}),
     "recipientsEnroll": _enrol,
@@ -201,6 +207,8 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "mailboxConnect": _mailbox,
     "mailboxDisconnect": _mailbox,
     "guardrailRelease": _held,
+    "mailboxDkimKeyCreate": _mailbox,
+    "mailboxDkimKeyRemove": _signing,
     "contactErase": _contact,
     "sequenceCreate": lambda api: _given(name="New", externalId="partner-1"),
     "sequenceUpdate": lambda api: _plus(_sequence(api), name="Renamed"),

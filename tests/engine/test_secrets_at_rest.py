@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain import keys, mailboxes
+from domain import keys, mailboxes, signing_keys
 from domain.database import fetch
 from domain.mailbox_sign_in import smtp_sign_in
 from domain.mailboxes import MailboxFields
@@ -34,6 +34,15 @@ async def test_passwords_and_keys_stand_nowhere_in_the_database_as_they_are(work
         assert secret not in there
         assert secret.encode().hex() not in there
     assert (await smtp_sign_in(workspace_id, vault, mailbox_id)).password == "canary-smtp-3"
+    await signing_keys.create(workspace_id, vault, mailbox_id)
+    (row,) = await fetch("SELECT dkim_key, dkim_public_key FROM mailboxes WHERE id = $1", mailbox_id)
+    private = vault.open(row["dkim_key"], workspace_id, signing_keys.PLACE, mailbox_id)
+    assert "PRIVATE KEY" in private
+    there = await _whole_database()
+    assert row["dkim_public_key"] in there
+    for line in ("PRIVATE KEY", *private.splitlines()[1:-1]):
+        assert line not in there
+        assert line.encode().hex() not in there
     assert "canary" not in repr(await smtp_sign_in(workspace_id, vault, mailbox_id))
 
 
