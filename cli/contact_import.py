@@ -6,23 +6,19 @@ imported again: what is there already stays as it is, who is enrolled already st
 Source: product.md section 3 "Enrolment".
 """
 
-import csv
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final
+from typing import BinaryIO, Final
 from uuid import UUID
 
+from cli.bad_rows import LINE_COLUMN, REASON_COLUMN, Rejects, batches
 from domain.contacts import ContactFields, Matched, write_contacts
 from domain.database import Tx, tx
 from domain.enrolment import Candidate, Enrolment, enroll
 from domain.refusals import AlreadyEnrolled, Refusal
 from domain.rules.actor import Actor
-from domain.rules.contact_csv import BadRow, ContactReader, ContactRow, read_contacts
-
-BATCH: Final = 500
-LINE_COLUMN, REASON_COLUMN = "relance_line", "relance_reason"
-"""Columns of the file of bad rows. They are left out when that file is corrected and imported again."""
+from domain.rules.contact_csv import BadRow, ContactRow, read_contacts
 
 _KNOWN: Final = ("email", "first_name", "last_name", "company", "phone", "time_zone", "external_id")
 
@@ -69,36 +65,6 @@ class _DryRun(Exception):
     pass
 
 
-@dataclass(slots=True)
-class _Rejects:
-    """The file of bad rows: the cells as they stood, the line and the reason. Made when the first one comes."""
-
-    path: Path
-    columns: Sequence[str]
-    _file: IO[str] | None = field(default=None)
-    _writer: Any = None
-
-    def add(self, line: int, reason: str, cells: Sequence[str]) -> None:
-        if self._file is None:
-            self._file = self.path.open("w", encoding="utf-8", newline="")
-            self._writer = csv.writer(self._file)
-            self._writer.writerow([*self.columns, LINE_COLUMN, REASON_COLUMN])
-        width = len(self.columns)
-        padded = [*cells[:width], *[""] * (width - len(cells))]
-        self._writer.writerow([*padded, line, reason, *cells[width:]])
-
-    def flush(self) -> None:
-        if self._file is not None:
-            self._file.flush()
-
-    def close(self) -> str | None:
-        """Return the path if there is such a file."""
-        if self._file is None:
-            return None
-        self._file.close()
-        return str(self.path)
-
-
 async def import_contacts(
     stream: BinaryIO, wanted: Import, progress: Callable[[Account], None], stop: Callable[[], bool]
 ) -> Account:
@@ -112,9 +78,9 @@ async def import_contacts(
     """
     reader = read_contacts(stream)
     account = Account()
-    rejects = _Rejects(wanted.bad_rows, reader.columns)
+    rejects = Rejects(wanted.bad_rows, reader.columns)
     try:
-        for batch in _batches(reader):
+        for batch in batches(reader):
             if stop():
                 account.interrupted = True
                 break
@@ -134,17 +100,6 @@ async def import_contacts(
     finally:
         account.bad_rows_file = rejects.close()
     return account
-
-
-def _batches(reader: ContactReader) -> Iterator[list[ContactRow | BadRow]]:
-    batch: list[ContactRow | BadRow] = []
-    for row in reader:
-        batch.append(row)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 async def _take(wanted: Import, rows: Sequence[ContactRow], account: Account) -> list[Refusal | None]:

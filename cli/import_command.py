@@ -1,4 +1,4 @@
-"""`relance import contacts`: the command around `cli.contact_import`, with its progress and its summary."""
+"""`relance import`: the commands around `cli.contact_import` and `cli.suppression_import`, progress and summary."""
 
 import os
 import signal
@@ -8,12 +8,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 from cli.console import CannotGoOn, run, say, say_aside, say_json
 from cli.contact_import import Account, Import, import_contacts
 from cli.reaching import opened, workspace_named
+from cli.suppression_import import SuppressionAccount, import_suppressions
 from domain import keys
 from domain.authoring import settings_of
 from domain.rules.actor import ENGINE, Actor, ActorKind
@@ -22,6 +23,11 @@ from domain.settings import Settings
 
 _LINE_EVERY_SECONDS: Final = 5.0
 _INTERRUPTED: Final = 130
+
+
+class _Counting(Protocol):
+    @property
+    def rows(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,39 @@ def run_import(order: Order, settings: Settings) -> int:
     return 1 if account.rows and not account.taken else 0
 
 
+def run_suppression_import(order: Order, settings: Settings) -> int:
+    """Import a suppression list and tell what became of it; return the exit code, as of `run_import`.
+
+    Raises:
+        CannotGoOn, CsvUnusable: nothing was imported.
+    """
+    bad_rows = order.bad_rows or order.file.with_suffix(".bad.csv")
+    _refuse_files(order.file, bad_rows)
+
+    async def work() -> SuppressionAccount:
+        async with opened(settings):
+            workspace_id, actor = await _who(order)
+            wanted = Import(workspace_id=workspace_id, actor=actor, bad_rows=bad_rows, dry_run=order.dry_run)
+            with order.file.open("rb") as stream, _progress(order.file, stream.tell) as progress, _stopping() as stop:
+                return await import_suppressions(stream, wanted, progress, stop)
+
+    account = run(work())
+    if order.as_json:
+        say_json({**asdict(account), "dry_run": order.dry_run})
+    else:
+        would = "would be " if order.dry_run else ""
+        lines = [f"{account.rows} rows read."]
+        lines += _counted(account.added, f"{would}added")
+        lines += _counted(account.already, "on the list already")
+        lines += _counted(account.ended, "open recipients ended")
+        lines += _counted(account.bad, "bad")
+        for line in lines + _afterwards(account, order):
+            say(line)
+    if account.interrupted:
+        return _INTERRUPTED
+    return 1 if account.bad and account.bad == account.rows else 0
+
+
 def summary(account: Account, order: Order) -> list[str]:
     """Return the account in words, a line each."""
     would = "would be " if order.dry_run else ""
@@ -86,6 +125,11 @@ def summary(account: Account, order: Order) -> list[str]:
         lines += _counted(account.not_enrolled, "not enrolled")
     lines += _counted(account.refused, "refused")
     lines += _counted(account.bad, "bad")
+    return lines + _afterwards(account, order)
+
+
+def _afterwards(account: Account | SuppressionAccount, order: Order) -> list[str]:
+    lines = []
     if account.bad_rows_file:
         lines.append(f"Rows to look at, each with its line and the reason: {account.bad_rows_file}")
     if account.interrupted:
@@ -159,13 +203,13 @@ def _stopping() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _progress(file: Path, position: Callable[[], int]) -> Iterator[Callable[[Account], None]]:
+def _progress(file: Path, position: Callable[[], int]) -> Iterator[Callable[[_Counting], None]]:
     """Show how far it got: a bar on a terminal, else a line every few seconds; both apart from the result."""
     size_bytes = max(file.stat().st_size, 1)
     if not sys.stderr.isatty():
         told_at = monotonic()
 
-        def tell(account: Account) -> None:
+        def tell(account: _Counting) -> None:
             nonlocal told_at
             if monotonic() - told_at >= _LINE_EVERY_SECONDS:
                 told_at = monotonic()

@@ -195,6 +195,36 @@ def import_contacts(
     raise typer.Exit(run_import(order, settings_from(data)))
 
 
+@import_app.command("suppressions")
+def import_suppressions(
+    file: Annotated[Path, typer.Argument(help="A CSV file whose first line names the columns.")],
+    workspace: Annotated[str | None, typer.Option("--workspace", help="Name or id; not needed with a key.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", envvar="RELANCE_API_KEY", help="An API key; names the workspace.")
+    ] = None,
+    bad_rows: Annotated[
+        Path | None, typer.Option("--bad-rows", help="Where bad rows go.  [default: FILE with .bad.csv]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Import a suppression list: who must not be written to. Safe to repeat: what is on the list stays as it is.
+
+    Columns: email, domain, phone, and note, which is kept in the ledger. Each row fills exactly one of the first
+    three; other columns are left aside. Separated by comma, semicolon or tab; in UTF-8 or Latin-1.
+
+    Open recipients concerned end with the reason SUPPRESSED. Rows that cannot be taken go to a file, with their line
+    and the reason.
+
+    Example: relance import suppressions do-not-contact.csv --data .relance
+    """
+    from cli.import_command import Order, run_suppression_import
+
+    order = Order(file=file, workspace=workspace, key=key, bad_rows=bad_rows, dry_run=dry_run, as_json=as_json)
+    raise typer.Exit(run_suppression_import(order, settings_from(data)))
+
+
 @feed_app.command("new-epoch")
 def feed_new_epoch(data: Data = None, as_json: Json = False) -> None:
     """Run this after restoring a backup, before the API starts. Clients then read their lists afresh.

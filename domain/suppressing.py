@@ -7,6 +7,7 @@ mark looks at the list itself, and the answer waits for the marks that began bef
 Source: product.md sections 2 and 5; architecture.md "Two marks".
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -81,8 +82,7 @@ async def put(
     Raises:
         Invalid, NotFound
     """
-    entry = entry_of(wanted)
-    note = _checked_text(wanted.note, "note") if wanted.note and wanted.note.strip() else None
+    entry, note = entry_of(wanted), note_of(wanted)
 
     async def work(t: Tx) -> Suppressing:
         if entry.contact_id is not None:
@@ -101,6 +101,44 @@ async def put(
         return Suppressing(found, ended, in_flight, bool(made))
 
     return await tx(workspace_id, work)
+
+
+async def put_all(
+    workspace_id: UUID,
+    actor: Actor,
+    entries: Sequence[tuple[Entry, str | None]],
+    *,
+    source: SuppressionSource,
+    dry_run: bool = False,
+) -> list[UUID]:
+    """Suppress what is named, each with its note, in one transaction; return the suppressions that are new, which a
+    dry run takes back. The open recipients concerned are not written to from then on; `settle_before_the_answer` ends
+    them, or a worker.
+    """
+    made: list[UUID] = []
+
+    async def work(t: Tx) -> None:
+        made.clear()
+        for note in dict.fromkeys(note for _, note in entries):
+            named = [entry for entry, its in entries if its == note]
+            made.extend(
+                await suppress(t, named, reason=SuppressionReason.LISTED, source=source, actor=actor, note=note)
+            )
+        await t.execute(
+            "UPDATE suppressions SET settling = true WHERE workspace_id = $1 AND id = ANY($2::uuid[])",
+            t.workspace_id,
+            made,
+        )
+        if dry_run:
+            raise _DryRun
+
+    with contextlib.suppress(_DryRun):
+        await tx(workspace_id, work)
+    return made
+
+
+class _DryRun(Exception):
+    pass
 
 
 async def settle_before_the_answer(workspace_id: UUID, done: Suppressing) -> Suppressing:
@@ -198,6 +236,15 @@ def entry_of(wanted: Wanted) -> Entry:
             "This is not a phone number; write it with its country, such as +49 170 1234567.", field=["phone"]
         )
     return Entry(SuppressionKind.PHONE, phone)
+
+
+def note_of(wanted: Wanted) -> str | None:
+    """Return the note that is kept in the ledger.
+
+    Raises:
+        Invalid: it is too long, or cannot be stored.
+    """
+    return _checked_text(wanted.note, "note") if wanted.note and wanted.note.strip() else None
 
 
 async def _refuse_unknown(t: Tx, contact_id: UUID) -> None:
