@@ -20,6 +20,7 @@ import orjson
 from domain.database import Tx, fetch, tx
 from domain.delivery import Result, record
 from domain.mail_reader import read_apart
+from domain.refusals import NotFound
 from domain.rules.actor import ENGINE, Actor, ActorKind
 from domain.rules.addresses import address_key
 from domain.rules.ids import new_id
@@ -100,10 +101,12 @@ async def take_in(
     """Record a mail that was read and apply its signal, in one transaction: the second half of `ingest`.
 
     Raises:
+        NotFound: the workspace has no such mailbox.
         WorkspaceUnknown
     """
 
     async def work(t: Tx) -> Ingested:
+        await _refuse_unknown_mailbox(t, mailbox_id)
         known = await _known(t, reading.fingerprint)
         if known is not None:
             return known
@@ -119,6 +122,13 @@ async def take_in(
         return found
 
     return await tx(workspace_id, work)
+
+
+async def _refuse_unknown_mailbox(t: Tx, mailbox_id: UUID | None) -> None:
+    if mailbox_id is not None and not await t.fetchval(
+        "SELECT EXISTS (SELECT FROM mailboxes WHERE workspace_id = $1 AND id = $2)", t.workspace_id, mailbox_id
+    ):
+        raise NotFound("mailbox", field=["mailboxId"])
 
 
 async def _known(t: Tx, fingerprint: str) -> Ingested | None:
