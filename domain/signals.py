@@ -201,8 +201,8 @@ async def _placed(t: Tx, fact: Fact, named: Recipient) -> Fact | None:
         named.contact_id,
     ):
         return None
-    if latest is None:
-        return fact
+    if latest is None:  # who has ended goes back to a step, and nobody knows to which
+        return None if named.ended and fact.step_id is None else fact
     return replace(fact, message_id=latest["id"], step_id=latest["step_id"])
 
 

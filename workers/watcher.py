@@ -8,7 +8,6 @@ Source: reliability.md 2.14; RFC 2177.
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
 import ssl
@@ -104,9 +103,15 @@ class Watcher:
         free = self._most - len(self._watched)
         if free > 0 and not self._stopping:
             for watch in await watching.take(free, lease=self._lease):
-                self._watched[watch.mailbox_id] = _Watched(watch)
-                self._on_due()
+                await self._take(watch)
         return False
+
+    async def _take(self, watch: Watch) -> None:
+        if self._stopping:  # since it was asked for
+            await watching.let_go(watch)
+            return
+        self._watched[watch.mailbox_id] = _Watched(watch)
+        self._on_due()
 
     async def turns(self) -> bool:
         """Start a turn for each mailbox that is due; they go on by themselves."""
@@ -126,8 +131,10 @@ class Watcher:
         await asyncio.gather(*(one.task for one in watched if one.task), return_exceptions=True)
         for one in watched:
             await self._drop(one)
-            with contextlib.suppress(Exception):
+            try:
                 await watching.let_go(one.watch)
+            except Exception:  # its lease runs out by itself
+                log.warning("mailbox %s was not given up", one.watch.mailbox_id, exc_info=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, one: _Watched) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.demo_content import SEQUENCES
 from domain.rules.lifecycle import Status
 from tests.cli.running import Up, free_port, get, is_running, relance_process, still_running
 
@@ -162,7 +163,7 @@ def test_ctrl_c_ends_everything_and_the_next_start_finds_all_again(tmp_path: Pat
         assert second.connection["apiKey"] == key
         query = "{ sequences { nodes { name } } mailboxes { nodes { address } } }"
         found = second.ask(query)
-        assert (len(found["sequences"]["nodes"]), len(found["mailboxes"]["nodes"])) == (4, 2)
+        assert (len(found["sequences"]["nodes"]), len(found["mailboxes"]["nodes"])) == (len(SEQUENCES), 2)
         assert set(second.statuses()) == ALL_TEN
     finally:
         assert second.stop(signal.SIGTERM) == 0

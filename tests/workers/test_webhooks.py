@@ -30,8 +30,10 @@ async def delivering(vault: Vault, reach: Reach = HERE, **options: Any) -> Async
     """A worker's deliverer that goes on by itself while the block runs."""
     deliverer = Deliverer(vault, reach, **{"deadline_seconds": 2.0} | options)
 
+    stopping = asyncio.Event()
+
     async def go_on() -> None:
-        while True:
+        while not stopping.is_set():
             await feed.number()
             if not await deliverer.claim_and_start():
                 await asyncio.sleep(0.02)
@@ -40,8 +42,8 @@ async def delivering(vault: Vault, reach: Reach = HERE, **options: Any) -> Async
     try:
         yield deliverer
     finally:
-        going.cancel()
-        await asyncio.gather(going, return_exceptions=True)
+        stopping.set()
+        await going
         await deliverer.stop()
 
 

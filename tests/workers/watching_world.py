@@ -54,8 +54,10 @@ async def watching(vault: Vault, intake: Intake, *, poll_seconds: float = 0.2) -
     """A watcher that goes on by itself while the block runs, with pauses of a test's length."""
     watcher = Watcher(vault, intake, poll_seconds=poll_seconds, timeouts=QUICK, pauses_seconds=(0.05, 0.1))
 
+    stopping = asyncio.Event()
+
     async def go_on() -> None:
-        while True:
+        while not stopping.is_set():
             await watcher.take()
             await watcher.turns()
             await asyncio.sleep(0.05)
@@ -64,9 +66,8 @@ async def watching(vault: Vault, intake: Intake, *, poll_seconds: float = 0.2) -
     try:
         yield watcher
     finally:
-        going.cancel()
-        await asyncio.gather(going, return_exceptions=True)
-        await watcher.stop()
+        stopping.set()
+        await asyncio.gather(watcher.stop(), going)
 
 
 async def until(holds: Callable[[], bool], what: str) -> None:
