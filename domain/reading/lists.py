@@ -45,7 +45,7 @@ class Listing(Generic[T]):
         statement = self._statement(order, slice, kept(parameters), parameters)
         records = await fetch(statement, *parameters.values)
         total = await self.count(workspace_id, kept) if counted else None
-        return cut(slice, order, [self._placed(record) for record in records], total)
+        return cut(workspace_id, slice, order, [self._placed(record) for record in records], total)
 
     async def pages_by_owner(
         self,
@@ -76,7 +76,8 @@ class Listing(Generic[T]):
         for record in records:
             found[record["owner_id"]].append(self._placed(record))
         return [
-            cut(slice, order, found[owner_id], totals.get(owner_id, 0) if counted else None) for owner_id in owner_ids
+            cut(workspace_id, slice, order, found[owner_id], totals.get(owner_id, 0) if counted else None)
+            for owner_id in owner_ids
         ]
 
     async def by_ids(self, workspace_id: UUID, ids: Collection[UUID]) -> dict[UUID, T]:

@@ -1,7 +1,8 @@
 """Pages of lists: where to begin and end, cursors, and the SQL of one keyset page.
 
 A cursor names a place by the value that the list is sorted by and the id, together with a mark of the list and its
-order. So a page stays right while rows come and go, and a cursor of another list is refused.
+order, and a part of the workspace's id. So a page stays right while rows come and go, and a cursor of another list or
+of another workspace is refused.
 
 Source: api.md "Lists".
 """
@@ -27,7 +28,7 @@ _TICK: Final = timedelta(microseconds=1)
 
 
 class CursorInvalid(Refusal):
-    """The text is not a cursor of this list in this order."""
+    """The text is not a cursor of this workspace's list in this order."""
 
     code = "CURSOR_INVALID"
 
@@ -87,6 +88,7 @@ class Order:
 class Page(Generic[T]):
     """A page of a list. `total_count` is None unless it was wanted."""
 
+    workspace_id: UUID
     rows: Sequence[T]
     places: Sequence[tuple[Any, UUID]]  # of the rows: the value of the order, and the id
     order: Order
@@ -96,7 +98,7 @@ class Page(Generic[T]):
 
     def cursor(self, index: int) -> str:
         """Return the cursor of one row. Made when it is asked for: most pages show only the last."""
-        return to_cursor(self.order, *self.places[index])
+        return to_cursor(self.workspace_id, self.order, *self.places[index])
 
     @property
     def cursors(self) -> Sequence[str]:
@@ -115,9 +117,14 @@ def check_text(text: str) -> None:
 
 @dataclass(slots=True)
 class Parameters:
-    """The values of one statement, and their places in it."""
+    """The values of one statement, and their places in it. The first is the workspace."""
 
     values: list[Any] = field(default_factory=list)
+
+    @property
+    def workspace_id(self) -> UUID:
+        found: UUID = self.values[0]
+        return found
 
     def add(self, value: Any, type_: str) -> str:
         """Return the place of a value.
@@ -133,23 +140,27 @@ class Parameters:
         return f"${len(self.values)}::{type_}"
 
 
-def to_cursor(order: Order, value: Any, key: UUID) -> str:
+def to_cursor(workspace_id: UUID, order: Order, value: Any, key: UUID) -> str:
     """Return the cursor of the row with this value and id."""
     if isinstance(value, datetime):
         value = (value - _EPOCH) // _TICK
-    return base64.urlsafe_b64encode(orjson.dumps([order.mark, value, key.hex])).decode().rstrip("=")
+    return base64.urlsafe_b64encode(orjson.dumps([_mark(workspace_id, order), value, key.hex])).decode().rstrip("=")
 
 
-def from_cursor(order: Order, cursor: str, field_: str) -> tuple[Any, UUID]:
+def _mark(workspace_id: UUID, order: Order) -> str:
+    return f"{order.mark}@{workspace_id.hex[-8:]}"  # the end: a UUIDv7 begins with its time
+
+
+def from_cursor(workspace_id: UUID, order: Order, cursor: str, field_: str) -> tuple[Any, UUID]:
     """Return value and id.
 
     Raises:
-        CursorInvalid: not a cursor, or of another list or order.
+        CursorInvalid: not a cursor, or of another list, order or workspace.
     """
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         mark, value, key = orjson.loads(raw)
-        if mark != order.mark or (value is None and not order.nullable):
+        if mark != _mark(workspace_id, order) or (value is None and not order.nullable):
             raise CursorInvalid(field_)
         value = None if value is None else _read(order, value)
         return value, UUID(hex=key)
@@ -178,10 +189,10 @@ def conditions(order: Order, slice_: Slice, parameters: Parameters) -> list[str]
         CursorInvalid
     """
     found = []
-    if slice_.after is not None:
-        found.append(_beyond(order, *from_cursor(order, slice_.after, "after"), parameters, later=True))
-    if slice_.before is not None:
-        found.append(_beyond(order, *from_cursor(order, slice_.before, "before"), parameters, later=False))
+    for cursor, field_ in ((slice_.after, "after"), (slice_.before, "before")):
+        if cursor is not None:
+            place = from_cursor(parameters.workspace_id, order, cursor, field_)
+            found.append(_beyond(order, *place, parameters, later=field_ == "after"))
     return found
 
 
@@ -204,13 +215,20 @@ def ordering(order: Order, slice_: Slice) -> str:
     return f"ORDER BY {order.column} {direction}{nulls}, {order.id_column} {direction} LIMIT {slice_.size + 1}"
 
 
-def cut(slice_: Slice, order: Order, found: Sequence[tuple[Any, UUID, T]], total_count: int | None = None) -> Page[T]:
+def cut(
+    workspace_id: UUID,
+    slice_: Slice,
+    order: Order,
+    found: Sequence[tuple[Any, UUID, T]],
+    total_count: int | None = None,
+) -> Page[T]:
     """Return the page of what the statement found: (value of the order, id, row) for each."""
     more = len(found) > slice_.size
     kept = list(found[: slice_.size])
     if slice_.backward:
         kept.reverse()
     return Page(
+        workspace_id=workspace_id,
         rows=[row for _, _, row in kept],
         places=[(value, key) for value, key, _ in kept],
         order=order,

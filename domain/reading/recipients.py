@@ -79,7 +79,7 @@ async def page(
     records = await fetch(reader.statement(part, ordering(order, slice)), *parameters.values)
     rows = await reader.rows(records)
     total = await count(workspace_id, filter) if "total_count" in wants else None
-    return cut(slice, order, _placed(records, rows), total)
+    return cut(workspace_id, slice, order, _placed(records, rows), total)
 
 
 def _placed(records: Sequence[asyncpg.Record], rows: Sequence[RecipientRow]) -> list[tuple[Any, UUID, RecipientRow]]:
@@ -126,7 +126,7 @@ async def pages_by_owner(
     for record, placed in zip(records, _placed(records, rows), strict=True):
         found[record["owner_id"]].append(placed)
     return [
-        cut(slice, order, found[owner_id], totals.get(owner_id, 0) if "total_count" in wants else None)
+        cut(workspace_id, slice, order, found[owner_id], totals.get(owner_id, 0) if "total_count" in wants else None)
         for owner_id in owner_ids
     ]
 

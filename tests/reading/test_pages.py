@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from domain import keys
 from domain import recipients as acts
 from domain.database import fetch
 from domain.reading import contacts, mailboxes, messages, pending_actions, recipients, sequences, step_errors
@@ -120,10 +121,15 @@ async def test_pages_of_many_owners_are_the_pages_of_each(workspace_id: UUID, po
         assert page == alone
 
 
-async def test_a_cursor_of_another_list_or_order_is_refused(workspace_id: UUID, population: Population) -> None:
+async def test_a_cursor_of_another_list_order_or_workspace_is_refused(
+    workspace_id: UUID, population: Population, actor: Actor, vault: Vault
+) -> None:
     other = (await recipients.page(workspace_id, order=ORDERS["CONTACT_NAME_ASC"])).cursors[0]
     of_contacts = (await contacts.page(workspace_id)).cursors[0]
-    for cursor in (other, of_contacts, "", "x", "ééé", "W10", "bnVsbA", "e30", other[:-3], "A" * 10_000):
+    elsewhere = await keys.create_workspace("Other")
+    await make_world(elsewhere, actor, vault)
+    of_others = (await recipients.page(elsewhere)).cursors[0]
+    for cursor in (other, of_contacts, of_others, "", "x", "ééé", "W10", "bnVsbA", "e30", other[:-3], "A" * 10_000):
         for given in (Slice(after=cursor), Slice(first=None, last=3, before=cursor)):
             with pytest.raises(CursorInvalid) as refused:
                 await recipients.page(workspace_id, order=NEWEST_FIRST, slice=given)
