@@ -21,7 +21,8 @@ Three things to try:
   1. Ask where people are:
      curl -s {connection["graphql"]} -H 'Authorization: Bearer {connection["apiKey"]}' \\
        -H 'Content-Type: application/json' -d '{{"query": "{query}"}}'
-  2. Look around in GraphiQL; {tip}:  {connection["graphql"]}
+  2. Look around in GraphiQL (its page comes from the internet); {tip}:
+     {connection["graphql"]}
   3. Read the mails as they go out:  {connection["mail"]}
 
 Stop with Ctrl-C."""

@@ -36,7 +36,7 @@ class Settings:
     demo_key: str | None = None  # filled in for visitors of the page of a demo; never in production
     database_pool_size: int = 10
     worker_slots: int = 20  # messages in the hands of one worker at once
-    lease_seconds: int = 60
+    lease_seconds: int = 30
     reach: Reach = PUBLIC_ONLY  # what may be called on behalf of a workspace
     sign_in: SignIn | None = None  # of people; None: API keys only
     log_level: str = "INFO"

@@ -225,7 +225,7 @@ def effect_of(signal: Signal, status: Status) -> Effect:
 _NOT_WHEN_ENDED = "It has ended ({status}); it can only be deleted."
 _WHY: Mapping[Action, Mapping[Status, str]] = {
     Action.PAUSE: {Status.PAUSED: "It is paused already."},
-    Action.RESUME: dict.fromkeys(OPEN, "It is not paused."),
+    Action.RESUME: dict.fromkeys(OPEN, "It is not paused, so there is nothing to resume."),
     Action.SKIP_STEP: {Status.PAUSED: "It is paused. Resume it first, then skip the step."},
     Action.EDIT_CONTENT: {Status.PAUSED: "It is paused. Resume it first, then edit the text."},
 }
