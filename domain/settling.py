@@ -1,9 +1,9 @@
 """Rows follow their sequence: after a pause, a resume, an archiving or an edit, in bounded batches.
 
 The change itself is one transaction that ends before anyone answers, with at most two batches in it, so that a small
-sequence has settled then: `status` and `revision` of the sequence are the gate on every claim and every second mark. What each recipient becomes by it is one pure function
-(rules/following.py); this module finds whose turn it is, by what their rows say, and writes it. So it can be
-interrupted at any point, done by several workers at once, and begun again.
+sequence has settled then: `status` and `revision` of the sequence are the gate on every claim and every second mark.
+What each recipient becomes by it is one pure function (rules/following.py); this module finds whose turn it is, by what
+their rows say, and writes it. So it can be interrupted at any point, done by several workers at once, and begun again.
 
 Nobody is missed: whoever goes to a step does so under a share lock on the sequence (writing.py), so that an edit either
 is seen or finds the row at its new step.
