@@ -93,8 +93,8 @@ async def test_what_is_due_is_found_mailbox_by_mailbox_along_the_queue(world: Wo
         plans.append("\n".join(row[0] for row in found))
 
     await tx(None, work, rings=False)
-    # One look whether anything is due, then its sequences one by one, and the next of each. Which of the two indexes the
-    # last look takes is a tie where so few are there; both begin with the mailbox.
+    # One look whether anything is due, then its sequences one by one, and the next of each. Which of the two indexes
+    # the last look takes is a tie where so few are there; both begin with the mailbox.
     looks = re.findall(r"using (\w+) on recipients", plans[0])
     assert set(looks) == {"recipients_due_by_mailbox", "recipients_due_by_queue"}, plans[0]
     assert len(looks) == plans[0].count(" on recipients r") >= 3, plans[0]
