@@ -10,7 +10,7 @@ from email.policy import default
 from functools import cached_property
 from pathlib import Path
 
-from tests.witness.outside import IS_ROOT, free_port, open_folder, serving
+from tests.witness.outside import IS_ROOT, free_port, open_folder, serving, wait_until
 from tests.witness.programs import smtp_sink
 
 _OWN_LINES = re.compile(rb"\A((?:X-[A-Za-z-]+: [^\n]*\n)+)Received: [^\n]*\n\t[^\n]*\n\t[^\n]*\n")
@@ -52,8 +52,10 @@ class Sink:
         return sum(1 for _ in self.folder.glob("mail.*"))
 
     def mails(self) -> list[SunkMail]:
-        """Return all mails, once nothing arrives any more."""
-        return [_read(file.read_bytes()) for file in self.folder.glob("mail.*")]
+        """Return all mails, once nothing arrives any more: what is counted may still have to be written."""
+        files = list(self.folder.glob("mail.*"))
+        wait_until(lambda: all(file.read_bytes().endswith(b"\n\n") for file in files), "all mails are written")
+        return [_read(file.read_bytes()) for file in files]
 
 
 @contextmanager
