@@ -19,7 +19,7 @@ import asyncpg
 from domain import guardrails, waiting
 from domain.database import Tx, tx
 from domain.plans import load_plans
-from domain.rules import recipient as rules
+from domain.rules import moves, timers
 from domain.rules.actor import ENGINE
 from domain.rules.addresses import address_key
 from domain.rules.event_types import EventType
@@ -217,7 +217,7 @@ def _sent(before: Recipient, plan: Plan, row: asyncpg.Record, at: datetime, now:
         return None
     return Change(
         before=before,
-        after=rules.carry_out(before, plan, row["step_id"], at, now),
+        after=moves.carry_out(before, plan, row["step_id"], at, now),
         type=EventType.STEP_CARRIED_OUT,
         actor=ENGINE,
         step_id=row["step_id"],
@@ -249,7 +249,7 @@ def _failed(
     )
     return Change(
         before=before,
-        after=rules.fail(before, plan, error.id, now),
+        after=moves.fail(before, plan, error.id, now),
         type=EventType.STEP_FAILED,
         actor=ENGINE,
         step_id=row["step_id"],
@@ -270,7 +270,7 @@ def _due_again(
     waits = replace(before, error_id=None, wait_ends_at=None, wait_left=timedelta(0))
     return Change(
         before=before,
-        after=rules.settle(replace(waits, retry_at=now + pause if pause is not None else None), plan, now),
+        after=timers.settle(replace(waits, retry_at=now + pause if pause is not None else None), plan, now),
         type=EventType.STEP_RETRIED,
         actor=ENGINE,
         step_id=row["step_id"],
@@ -282,7 +282,7 @@ def _bounced(before: Recipient, plan: Plan, row: asyncpg.Record, now: datetime) 
         return None
     return Change(
         before=before,
-        after=rules.end(before, plan, EndReason.BOUNCED, now),
+        after=moves.end(before, plan, EndReason.BOUNCED, now),
         type=EventType.STATUS_CHANGED,
         actor=ENGINE,
         step_id=row["step_id"],

@@ -20,7 +20,8 @@ from domain.database import Tx
 from domain.rules.following import follow
 from domain.rules.lifecycle import EndReason
 from domain.rules.plan import Plan
-from domain.rules.recipient import Recipient, zone_of
+from domain.rules.recipient import Recipient
+from domain.rules.timers import zone_of
 from domain.rules.timing import after_wait
 
 

@@ -36,7 +36,8 @@ from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.rules.lifecycle import EndReason
 from domain.rules.plan import EMAIL_KINDS, Plan, Step
-from domain.rules.recipient import Recipient, settle
+from domain.rules.recipient import Recipient
+from domain.rules.timers import settle
 from domain.suppression import suppressed_contacts
 
 _START_WITHIN: Final = timedelta(days=3650)

@@ -14,7 +14,7 @@ import asyncpg
 from domain.database import Tx, tx
 from domain.plans import load_plans
 from domain.refusals import NotFound
-from domain.rules import recipient as rules
+from domain.rules import moves
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.rules.lifecycle import EndReason
@@ -84,7 +84,7 @@ async def _stop(t: Tx, recipient_ids: list[UUID], actor: Actor) -> int:
     changes = [
         Change(
             before=before,
-            after=rules.end(before, plans[before.sequence_id], EndReason.STOPPED, t.now),
+            after=moves.end(before, plans[before.sequence_id], EndReason.STOPPED, t.now),
             type=EventType.STATUS_CHANGED,
             actor=actor,
         )

@@ -19,7 +19,7 @@ from domain.database import Tx, fetch, tx
 from domain.plans import load_plans
 from domain.refusals import NotFound, RetryNotAvailable
 from domain.retries import ErrorNow
-from domain.rules import recipient as rules
+from domain.rules import moves
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.event_types import EventType
 from domain.rules.step_errors import CATALOGUE, StepErrorCode
@@ -176,7 +176,7 @@ async def _try_again(t: Tx, actor: Actor, recipient_ids: list[UUID], error_ids: 
     changes = []
     for able in (await retries.with_mailboxes(t, list(before.values()))).values():
         plan = plans[able.sequence_id]
-        after = rules.try_again(able, plan, t.now)
+        after = moves.try_again(able, plan, t.now)
         if plan.paused or retries.stranded(after, plan):
             continue
         changes.append(

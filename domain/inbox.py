@@ -17,7 +17,7 @@ import asyncpg
 from domain.database import Tx
 from domain.pending_changes import ROUNDS, act, never_still, open_pending, told
 from domain.refusals import Invalid, NotFound
-from domain.rules import recipient as rules
+from domain.rules import moves
 from domain.rules.actor import Actor
 from domain.rules.content import ContentProblem, check_finished, finished_body, finished_subject
 from domain.rules.event_types import EventType
@@ -91,7 +91,7 @@ async def _release(
     def decide(t: Tx, before: Recipient, plan: Plan, row: asyncpg.Record) -> Change:
         if at is not None and not t.now < at <= t.now + SCHEDULED_WITHIN:
             raise Invalid("Choose a time that is still to come, within a year; or send it now.", field=["at"])
-        after = rules.release(before, plan, at or t.now, t.now)
+        after = moves.release(before, plan, at or t.now, t.now)
         kind = EventType.ACTION_SCHEDULED
         return Change(before=before, after=after, type=kind, actor=actor, step_id=row["step_id"])
 
@@ -144,7 +144,7 @@ async def unschedule(workspace_id: UUID, actor: Actor, pending_id: UUID) -> UUID
     """
 
     def decide(t: Tx, before: Recipient, plan: Plan, row: asyncpg.Record) -> Change:
-        after = rules.take_back(before, plan, t.now)
+        after = moves.take_back(before, plan, t.now)
         kind = EventType.ACTION_UNSCHEDULED
         return Change(before=before, after=after, type=kind, actor=actor, step_id=row["step_id"])
 
@@ -186,7 +186,7 @@ def _leaves(
 ) -> Change:
     return Change(
         before=before,
-        after=rules.leave_step(before, plan, t.now, t.now),
+        after=moves.leave_step(before, plan, t.now, t.now),
         type=EventType.STEP_CARRIED_OUT if done == "CARRIED_OUT" else EventType.STEP_SKIPPED,
         actor=actor,
         step_id=row["step_id"],

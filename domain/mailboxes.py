@@ -18,7 +18,7 @@ import asyncpg
 from domain.database import Tx, fetch, tx
 from domain.plans import load_plans
 from domain.refusals import Invalid, NotFound, api_name
-from domain.rules import recipient as rules
+from domain.rules import moves
 from domain.rules.actor import ENGINE
 from domain.rules.addresses import EmailInvalid, address_key, domain_key, normalise_email
 from domain.rules.dkim import covers
@@ -266,7 +266,7 @@ async def fail_due_without_mailbox(limit: int = 500) -> int:
                     detail=found[before.id]["state_message"],
                     mailbox_id=before.mailbox_id,
                 )
-                after = rules.fail(before, plans[before.sequence_id], error.id, t.now)
+                after = moves.fail(before, plans[before.sequence_id], error.id, t.now)
                 changes.append(
                     Change(
                         before=before,

@@ -8,10 +8,9 @@ from uuid import UUID
 
 from domain.database import Tx
 from domain.refusals import ActionNotAvailable, Invalid, NotFound
-from domain.rules import recipient as rules
 from domain.rules.content import TemplateInvalid, check_template
 from domain.rules.plan import Plan, StepKind
-from domain.rules.recipient import Recipient
+from domain.rules.recipient import Recipient, present
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ async def save(t: Tx, before: Recipient, plan: Plan, step_id: UUID, content: New
         step_id,
     )
     if own is not None and own["outcome"] is not None:
-        raise ActionNotAvailable("This step has been carried out or skipped already.", *rules.present(before, plan))
+        raise ActionNotAvailable("This step has been carried out or skipped already.", *present(before, plan))
     if content is None:
         if own is None or own["edited_at"] is None:
             raise Invalid("This step's text is the sequence's own already; there is nothing to reset.", field=["reset"])

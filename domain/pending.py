@@ -15,7 +15,7 @@ import asyncpg
 from domain.database import Tx, fetch, tx
 from domain.plans import load_plans
 from domain.prepared import COLUMNS, NotPreparable, written_out
-from domain.rules import recipient as rules
+from domain.rules import moves
 from domain.rules.actor import ENGINE
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
@@ -73,7 +73,7 @@ def _put(before: Recipient, plan: Plan, row: asyncpg.Record, step_id: UUID, now:
     """Return the change that puts the step before a person, in words for this recipient; or the error that it has."""
     prepared = _prepared(row, step_id)
     failed = isinstance(prepared, NewError)
-    move = rules.fail if failed else rules.put_before_person
+    move = moves.fail if failed else moves.put_before_person
     return Change(
         before=before,
         after=move(before, plan, prepared.id, now),

@@ -16,10 +16,9 @@ from domain.database import Tx, tx
 from domain.plans import load_plan
 from domain.reading import actors
 from domain.refusals import ActionNotAvailable, NotFound, PendingActionNotAvailable, VersionMismatch
-from domain.rules import recipient as rules
 from domain.rules.inbox import PendingActionAction, Waiting, available_pending_actions, unavailable_because
 from domain.rules.plan import Plan, StepKind
-from domain.rules.recipient import Recipient
+from domain.rules.recipient import Recipient, present
 from domain.writing import Change, read, write
 
 ROUNDS: Final = 20  # a row that moves more often between two statements does not exist in practice
@@ -114,9 +113,9 @@ def _guarded(
         ActionNotAvailable, VersionMismatch, PendingActionNotAvailable
     """
     if before.held or plan.paused:
-        raise ActionNotAvailable("It is paused. Resume it first.", *rules.present(before, plan))
+        raise ActionNotAvailable("It is paused. Resume it first.", *present(before, plan))
     if expected_version is not None and expected_version != row["version"]:
-        raise VersionMismatch(expected_version, row["version"], *rules.present(before, plan))
+        raise VersionMismatch(expected_version, row["version"], *present(before, plan))
     waiting = Waiting(
         kind=StepKind(row["kind"]),
         now=row["present"],

@@ -15,12 +15,12 @@ from domain.database import Tx, tx
 from domain.own_content import NewContent
 from domain.plans import load_plan
 from domain.refusals import ActionNotAvailable, NotFound, Refusal, StepBeingSent, VersionMismatch
-from domain.rules import recipient as rules
+from domain.rules import holds, moves
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.rules.lifecycle import Action, EndReason, unavailable_reason
 from domain.rules.plan import Plan
-from domain.rules.recipient import Recipient
+from domain.rules.recipient import Recipient, present
 from domain.rules.step_errors import CATALOGUE
 from domain.writing import Change, read, write
 
@@ -46,7 +46,7 @@ async def pause(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expecte
     """
 
     async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
-        after = rules.pause(before, plan, t.now)
+        after = holds.pause(before, plan, t.now)
         return Change(before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor)
 
     return await _act(workspace_id, recipient_id, Action.PAUSE, expected_version, decide)
@@ -65,7 +65,7 @@ async def resume(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expect
         if retry and await _in_flight(t, recipient_id, before.current_step_id):
             retry = False  # what is being handed over decides; a second try beside it could be a second copy
         able = (await retries.with_mailboxes(t, [before]))[before.id] if retry else before
-        after = rules.resume(able, plan, t.now, retry=retry)
+        after = holds.resume(able, plan, t.now, retry=retry)
         return Change(
             before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor, step_id=after.current_step_id
         )
@@ -86,7 +86,7 @@ async def skip_step(
     async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
         if before.current_step_id != step_id:
             raise _not_available(before, plan, "This step is not the current one any more. Look again, then decide.")
-        after = rules.leave_step(before, plan, t.now, t.now)
+        after = moves.leave_step(before, plan, t.now, t.now)
         return Change(
             before=before,
             after=after,
@@ -107,7 +107,7 @@ async def stop(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expected
     """
 
     async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
-        after = rules.end(before, plan, EndReason.STOPPED, t.now)
+        after = moves.end(before, plan, EndReason.STOPPED, t.now)
         return Change(before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor)
 
     return await _act(workspace_id, recipient_id, Action.STOP, expected_version, decide)
@@ -122,7 +122,7 @@ async def delete(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expect
     """
 
     async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
-        after = rules.delete(before, plan, t.now)
+        after = moves.delete(before, plan, t.now)
         return Change(before=before, after=after, type=EventType.DELETED, actor=actor)
 
     return await _act(workspace_id, recipient_id, Action.DELETE, expected_version, decide)
@@ -151,7 +151,7 @@ async def edit_content(
     async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
         after = before
         if step_id == before.current_step_id and before.error_id and await _retryable(t, before):
-            after = rules.try_again((await retries.with_mailboxes(t, [before]))[before.id], plan, t.now)
+            after = moves.try_again((await retries.with_mailboxes(t, [before]))[before.id], plan, t.now)
         return Change(before=before, after=after, type=EventType.CONTENT_EDITED, actor=actor, step_id=step_id)
 
     async def afterwards(t: Tx, before: Recipient, plan: Plan) -> None:
@@ -238,7 +238,7 @@ def guard(before: Recipient, plan: Plan, action: Action | None, expected_version
         VersionMismatch, ActionNotAvailable
     """
     if expected_version is not None and expected_version != before.version:
-        raise VersionMismatch(expected_version, before.version, *rules.present(before, plan))
+        raise VersionMismatch(expected_version, before.version, *present(before, plan))
     if action is not None:
         reason = unavailable_reason(action, before.status, sequence_paused=plan.paused)
         if reason is not None:
@@ -246,7 +246,7 @@ def guard(before: Recipient, plan: Plan, action: Action | None, expected_version
 
 
 def _not_available(before: Recipient, plan: Plan, reason: str) -> ActionNotAvailable:
-    return ActionNotAvailable(reason, *rules.present(before, plan))
+    return ActionNotAvailable(reason, *present(before, plan))
 
 
 async def _error_of(t: Tx, before: Recipient) -> retries.ErrorNow:
@@ -261,7 +261,7 @@ async def _retryable(t: Tx, before: Recipient) -> bool:
 
 async def _refuse_while_being_sent(t: Tx, before: Recipient, plan: Plan, step_id: UUID | None) -> None:
     if await _in_flight(t, before.id, step_id):
-        raise StepBeingSent(*rules.present(before, plan))
+        raise StepBeingSent(*present(before, plan))
 
 
 async def _in_flight(t: Tx, recipient_id: UUID, step_id: UUID | None = None) -> int:

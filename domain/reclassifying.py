@@ -13,7 +13,7 @@ import asyncpg
 from domain.database import Tx, tx
 from domain.plans import load_plans
 from domain.refusals import Invalid, NotFound
-from domain.rules import recipient as rules
+from domain.rules import moves, timers
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
@@ -177,7 +177,7 @@ async def _reopened(t: Tx, row: Recipient, plan: Plan) -> tuple[Recipient, NewEr
     enrolled_at = await t.fetchval(
         "SELECT enrolled_at FROM recipients WHERE workspace_id = $1 AND id = $2", t.workspace_id, row.id
     )
-    after = rules.take_back_end(row, plan, step, done_at.get(row.last_step_id, enrolled_at), t.now)
+    after = moves.take_back_end(row, plan, step, done_at.get(row.last_step_id, enrolled_at), t.now)
     sent = await t.fetchrow(
         "SELECT id, state FROM messages WHERE workspace_id = $1 AND recipient_id = $2 AND step_id = $3 "
         "AND step_run = $4",
@@ -190,5 +190,5 @@ async def _reopened(t: Tx, row: Recipient, plan: Plan) -> tuple[Recipient, NewEr
         return replace(after, step_run=row.step_run + 1), None
     if sent is not None and sent["state"] == "UNCONFIRMED":
         error = NewError(id=new_id(), code="DELIVERY_UNCONFIRMED", message_id=sent["id"])
-        return rules.settle(replace(after, error_id=error.id), plan, t.now), error
+        return timers.settle(replace(after, error_id=error.id), plan, t.now), error
     return after, None

@@ -10,7 +10,7 @@ from uuid import UUID
 from domain import causes
 from domain.database import Tx
 from domain.refusals import RetryNotAvailable
-from domain.rules import recipient as rules
+from domain.rules import moves
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
 from domain.rules.step_errors import CATALOGUE, StepErrorAction, StepErrorCode, available_error_actions, fix_sentence
@@ -87,7 +87,7 @@ async def tried_again(t: Tx, before: Recipient, plan: Plan) -> Recipient:
     error = (await errors_now(t, [before.error_id]))[before.error_id]
     if not error.offers_retry:
         raise RetryNotAvailable(error.why_not)
-    after = rules.try_again((await with_mailboxes(t, [before]))[before.id], plan, t.now)
+    after = moves.try_again((await with_mailboxes(t, [before]))[before.id], plan, t.now)
     if stranded(after, plan):
         raise RetryNotAvailable(f"Its cause is still there. {fix_sentence(StepErrorCode.WINDOW_NEVER_OPENS)}")
     return after

@@ -16,7 +16,7 @@ from domain import guardrails
 from domain.database import Tx, fetch, tx
 from domain.plans import SequenceSettings, load_plans
 from domain.refusals import NotFound
-from domain.rules import recipient as rules
+from domain.rules import moves
 from domain.rules.actor import ENGINE, Actor, ActorKind
 from domain.rules.addresses import address_key
 from domain.rules.event_types import EventType
@@ -270,7 +270,7 @@ def _colleague_replied(t: Tx, fact: Fact, before: Recipient, plan: Plan) -> Chan
         return None
     return Change(
         before=before,
-        after=rules.end(before, plan, EndReason.COMPANY_REPLIED, t.now),
+        after=moves.end(before, plan, EndReason.COMPANY_REPLIED, t.now),
         type=EventType.STATUS_CHANGED,
         actor=fact.actor,
         message_id=fact.incoming_id or fact.message_id,
@@ -298,18 +298,18 @@ def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bo
     kind = EventType.STATUS_CHANGED
     done = None
     if effect.end_reason is not None:
-        after = rules.end(before, plan, effect.end_reason, t.now)
+        after = moves.end(before, plan, effect.end_reason, t.now)
     elif effect is Effect.NOTE_REPLY:
         after, kind = replace(before, replied_at=before.replied_at or t.now), EventType.MESSAGE_RECORDED
     elif effect is Effect.OPEN_ERROR and before.error_id is None:
         error = NewError(id=new_id(), code=fact.code, detail=fact.detail, message_id=fact.message_id)
         after, kind = (
-            rules.fail(before, plan, error.id, t.now, step_id=fact.step_id),
+            moves.fail(before, plan, error.id, t.now, step_id=fact.step_id),
             EventType.STEP_FAILED,
         )
     elif effect is Effect.CARRY_OUT:
         step_id = fact.step_id or before.current_step_id
-        after = rules.carry_out(before, plan, step_id, t.now, t.now)
+        after = moves.carry_out(before, plan, step_id, t.now, t.now)
         kind, done = EventType.STEP_CARRIED_OUT, "CARRIED_OUT"
     elif fact.incoming_id is not None and before.id == fact.recipient_id:
         after, kind = before, EventType.MESSAGE_RECORDED

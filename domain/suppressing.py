@@ -16,7 +16,7 @@ from uuid import UUID
 from domain.database import Tx, fetch, outlast_running, tx
 from domain.plans import load_plans
 from domain.refusals import Invalid, NotFound
-from domain.rules import recipient as rules
+from domain.rules import moves
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.addresses import EmailInvalid, address_key, domain_key, normalise_email, phone_key
 from domain.rules.event_types import EventType
@@ -297,7 +297,7 @@ async def end_suppressed(t: Tx, recipient_ids: Sequence[UUID], actor: Actor) -> 
         for before in recipients.values():
             reason = effect_of(Signal.SUPPRESSION_ELSEWHERE, before.status).end_reason
             if reason is not None:
-                after = rules.end(before, plans[before.sequence_id], reason, t.now)
+                after = moves.end(before, plans[before.sequence_id], reason, t.now)
                 changes.append(Change(before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor))
         written = await write(t, changes)
         count += len(written)

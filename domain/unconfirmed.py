@@ -14,12 +14,12 @@ from domain.database import Tx, fetch, tx
 from domain.delivery import UNCONFIRMED, Result, record
 from domain.plans import load_plans
 from domain.refusals import ActionNotAvailable, NotFound, RetryNotAvailable
-from domain.rules import recipient as rules
+from domain.rules import moves
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.rules.outcomes import Unknown
 from domain.rules.plan import Plan
-from domain.rules.recipient import Recipient
+from domain.rules.recipient import Recipient, present
 from domain.writing import Change, read, write
 
 log = logging.getLogger("relance.unconfirmed")
@@ -85,12 +85,12 @@ def _resolution(
     before: Recipient, plan: Plan, error: asyncpg.Record, actor: Actor, was_sent: bool, now: datetime
 ) -> Change:
     if was_sent:
-        after = rules.carry_out(before, plan, error["step_id"], error["occurred_at"], now)
+        after = moves.carry_out(before, plan, error["step_id"], error["occurred_at"], now)
         kind, done = EventType.STEP_CARRIED_OUT, "CARRIED_OUT"
     else:
         if before.held or plan.paused:
-            raise ActionNotAvailable("It is paused. Resume it first, then send again.", *rules.present(before, plan))
-        after, kind, done = rules.send_again(before, plan, now), EventType.STEP_RETRIED, None
+            raise ActionNotAvailable("It is paused. Resume it first, then send again.", *present(before, plan))
+        after, kind, done = moves.send_again(before, plan, now), EventType.STEP_RETRIED, None
     return Change(
         before=before,
         after=after,

@@ -14,7 +14,7 @@ import asyncpg
 
 from domain.database import Tx, tx
 from domain.plans import load_plans
-from domain.rules import recipient as rules
+from domain.rules import moves, timers
 from domain.rules.actor import ENGINE
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
@@ -38,7 +38,7 @@ async def wait(
         return
     pause = retry_after(outcome.reason, message["tries"], random.random())
     if pause is not None and at_this_step:
-        await write_timers(t, [(before, rules.try_later(before, plan, t.now + pause, t.now))])
+        await write_timers(t, [(before, timers.try_later(before, plan, t.now + pause, t.now))])
 
 
 async def _hold_mailbox_back(t: Tx, message: asyncpg.Record, outcome: Later) -> None:
@@ -121,7 +121,7 @@ async def put_off(
         for row in due:
             before = recipients[row["id"]]
             plan = plans[before.sequence_id]
-            after = rules.put_off(before, plan, t.now, _turn_of_domain(row, turns_ahead, t.now))
+            after = timers.put_off(before, plan, t.now, _turn_of_domain(row, turns_ahead, t.now))
             if after.due_at is None and before.due_at is not None:
                 stranded.append(_window_never_opens(t, before, plan))
             elif after != before:
@@ -152,14 +152,14 @@ async def let_go_on(t: Tx, contact_id: UUID) -> None:
     )
     recipients = await read(t, [row["id"] for row in rows])
     plans = await load_plans(t, [recipient.sequence_id for recipient in recipients.values()])
-    await write_timers(t, [(one, rules.settle(one, plans[one.sequence_id], t.now)) for one in recipients.values()])
+    await write_timers(t, [(one, timers.settle(one, plans[one.sequence_id], t.now)) for one in recipients.values()])
 
 
 def _window_never_opens(t: Tx, before: Recipient, plan: Plan) -> Change:
     error = NewError(id=new_id(), code="WINDOW_NEVER_OPENS")
     return Change(
         before=before,
-        after=rules.fail(before, plan, error.id, t.now),
+        after=moves.fail(before, plan, error.id, t.now),
         type=EventType.STEP_FAILED,
         actor=ENGINE,
         step_id=before.current_step_id,

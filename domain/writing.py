@@ -1,9 +1,9 @@
 """The one writer of recipients: one guarded statement for one or two thousand, rows and events together.
 
-A verb reads rows, decides in Python what they become (domain/rules/recipient.py), and gives the pairs to `write`.
-A row is only written while its version is still the one that was read; rows that moved are reported back, to be read
-and decided again. What hangs on a recipient (its done steps, errors and pending actions) follows in the same
-transaction.
+A verb reads rows, decides in Python what they become (domain/rules/moves.py, holds.py, following.py), and gives the
+pairs to `write`. A row is only written while its version is still the one that was read; rows that moved are reported
+back, to be read and decided again. What hangs on a recipient (its done steps, errors and pending actions) follows in
+the same transaction.
 
 Source: architecture.md "Five sentences", 3.
 """

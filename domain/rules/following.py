@@ -10,18 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from domain.rules.holds import follow_pauses, release_with_sequence
 from domain.rules.lifecycle import EndReason
+from domain.rules.moves import end, leave_step
 from domain.rules.plan import Plan, SequenceStatus, Step
-from domain.rules.recipient import (
-    Recipient,
-    end,
-    follow_pauses,
-    leave_step,
-    put_off,
-    release_with_sequence,
-    settle,
-    zone_of,
-)
+from domain.rules.recipient import Recipient
+from domain.rules.timers import put_off, settle, zone_of
 from domain.rules.timing import after_wait
 
 Pauses = Sequence[tuple[datetime, datetime | None]]  # from, until; None: it stands

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
-from domain.rules import recipient as rules
+from domain.rules import holds, moves, timers
 from domain.rules.lifecycle import ACTIONS, ENDED, OPEN, SIGNALS, Action, Effect, EndReason, Signal, Status
 from domain.rules.plan import Plan, SequenceStatus, Step, StepKind
 from domain.rules.recipient import Recipient
@@ -82,15 +82,15 @@ def _specimens() -> Iterator[Recipient]:
             current_step_id=step_id,
             begun=begun,
         )
-        waiting = rules.settle(start, _PLAN, _NOW)
-        pending = rules.put_before_person(waiting, _PLAN, _SOMETHING, _NOW)
-        chosen = rules.release(pending, _PLAN, _NOW, _NOW)
-        failed = rules.fail(waiting, _PLAN, _SOMETHING, _NOW)
+        waiting = timers.settle(start, _PLAN, _NOW)
+        pending = moves.put_before_person(waiting, _PLAN, _SOMETHING, _NOW)
+        chosen = moves.release(pending, _PLAN, _NOW, _NOW)
+        failed = moves.fail(waiting, _PLAN, _SOMETHING, _NOW)
         for specimen in (waiting, pending, chosen, failed):
             yield specimen
-            yield rules.pause(specimen, _PLAN, _NOW)
+            yield holds.pause(specimen, _PLAN, _NOW)
     for reason in EndReason:
-        yield rules.end(waiting, _PLAN, reason, _NOW)
+        yield moves.end(waiting, _PLAN, reason, _NOW)
 
 
 def _moves(specimen: Recipient) -> Iterator[tuple[str, Move]]:
@@ -103,21 +103,21 @@ def _moves(specimen: Recipient) -> Iterator[tuple[str, Move]]:
 
 
 def _by_action(specimen: Recipient) -> Iterator[tuple[Action, Move]]:
-    yield Action.PAUSE, lambda r: rules.pause(r, _PLAN, _NOW)
-    yield Action.RESUME, lambda r: rules.resume(r, _PLAN, _NOW)
+    yield Action.PAUSE, lambda r: holds.pause(r, _PLAN, _NOW)
+    yield Action.RESUME, lambda r: holds.resume(r, _PLAN, _NOW)
     yield Action.SKIP_STEP, _leave
-    yield Action.STOP, lambda r: rules.end(r, _PLAN, EndReason.STOPPED, _NOW)
+    yield Action.STOP, lambda r: moves.end(r, _PLAN, EndReason.STOPPED, _NOW)
     if specimen.error_id is not None:
-        yield Action.RESUME, lambda r: rules.resume(r, _PLAN, _NOW, retry=True)
-        yield Action.EDIT_CONTENT, lambda r: rules.try_again(r, _PLAN, _NOW)
+        yield Action.RESUME, lambda r: holds.resume(r, _PLAN, _NOW, retry=True)
+        yield Action.EDIT_CONTENT, lambda r: moves.try_again(r, _PLAN, _NOW)
 
 
 def _by_effect(effect: Effect, specimen: Recipient) -> Move | None:
     reason = effect.end_reason
     if reason is not None:
-        return lambda r: rules.end(r, _PLAN, reason, _NOW)
+        return lambda r: moves.end(r, _PLAN, reason, _NOW)
     if effect is Effect.OPEN_ERROR:
-        return lambda r: rules.fail(r, _PLAN, _SOMETHING, _NOW, step_id=_LAST)
+        return lambda r: moves.fail(r, _PLAN, _SOMETHING, _NOW, step_id=_LAST)
     if effect is Effect.CARRY_OUT and (specimen.pending_id is None or specimen.scheduled_for is not None):
         return _leave
     return None
@@ -127,17 +127,17 @@ def _by_turn(specimen: Recipient) -> Iterator[tuple[str, Move]]:
     """What happens by itself, or by what a person does about a pending action or an error."""
     if specimen.status in (Status.SCHEDULED, Status.IN_PROGRESS):
         yield "step carried out", _leave
-        yield "step fails", lambda r: rules.fail(r, _PLAN, _SOMETHING, _NOW)
+        yield "step fails", lambda r: moves.fail(r, _PLAN, _SOMETHING, _NOW)
         if specimen.pending_id is None:
-            yield "manual step due", lambda r: rules.put_before_person(r, _PLAN, _SOMETHING, _NOW)
+            yield "manual step due", lambda r: moves.put_before_person(r, _PLAN, _SOMETHING, _NOW)
         else:
-            yield "schedule cancelled", lambda r: rules.take_back(r, _PLAN, _NOW)
+            yield "schedule cancelled", lambda r: moves.take_back(r, _PLAN, _NOW)
     if specimen.status is Status.PENDING_ACTION:
         yield "done by a person", _leave
-        yield "sent or scheduled", lambda r: rules.release(r, _PLAN, _NOW, _NOW)
+        yield "sent or scheduled", lambda r: moves.release(r, _PLAN, _NOW, _NOW)
     if specimen.status is Status.ERROR:
-        yield "retried", lambda r: rules.try_again(r, _PLAN, _NOW)
+        yield "retried", lambda r: moves.try_again(r, _PLAN, _NOW)
 
 
 def _leave(recipient: Recipient) -> Recipient:
-    return rules.leave_step(recipient, _PLAN, _NOW, _NOW)
+    return moves.leave_step(recipient, _PLAN, _NOW, _NOW)

@@ -12,7 +12,7 @@ from domain.database import Tx, fetch, tx
 from domain.feed import CursorForeign, Event, ResyncRequired
 from domain.plans import load_plan
 from domain.refusals import ActionNotAvailable, NotFound
-from domain.rules import recipient as rules
+from domain.rules import holds
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.secrets import Vault
@@ -37,7 +37,7 @@ async def _write_many(workspace_id: UUID, actor: Actor, ids: list[UUID], chance:
         async def work(t: Tx, one: UUID = recipient_id, slow: bool = slow, vain: bool = vain) -> int:
             before = (await read(t, [one]))[one]
             plan = await load_plan(t, before.sequence_id)
-            after = rules.resume(before, plan, t.now) if before.held else rules.pause(before, plan, t.now)
+            after = holds.resume(before, plan, t.now) if before.held else holds.pause(before, plan, t.now)
             change = Change(before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor)
             written = await write(t, [change])
             if slow:

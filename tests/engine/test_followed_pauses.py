@@ -10,7 +10,7 @@ import pytest
 from domain import enrolment, pending, sequences, settling
 from domain.contacts import ContactFields
 from domain.database import fetch
-from domain.rules import recipient as rules
+from domain.rules import holds
 from domain.rules.actor import Actor
 from domain.rules.recipient import Recipient
 from domain.secrets import Vault
@@ -87,8 +87,8 @@ async def test_those_enrolled_after_the_resume_are_not_shifted(
 
 def _as_if_at_once(start: Recipient, pauses: Sequence[tuple[datetime, datetime]]) -> Recipient:
     for began_at, ended_at in pauses:
-        held = rules.hold_with_sequence(start, plan(), began_at)
-        start = rules.release_with_sequence(held, plan(), ended_at)
+        held = holds.hold_with_sequence(start, plan(), began_at)
+        start = holds.release_with_sequence(held, plan(), ended_at)
     return start
 
 
@@ -101,15 +101,15 @@ def test_following_late_comes_to_the_same_as_following_at_once() -> None:
         followed = chance.randint(0, len(pauses))  # so many at once, the others late
         halfway = _as_if_at_once(start, pauses[:followed])
         written_at = pauses[followed - 1][1] if followed else NOW
-        assert rules.follow_pauses(halfway, plan(), pauses, written_at) == _as_if_at_once(start, pauses)
+        assert holds.follow_pauses(halfway, plan(), pauses, written_at) == _as_if_at_once(start, pauses)
         if followed < len(pauses):  # or written once more while it is held by the next
             held_at = pauses[followed][0]
-            held = rules.hold_with_sequence(halfway, plan(), held_at)
-            assert rules.follow_pauses(held, plan(), pauses, held_at) == _as_if_at_once(start, pauses)
+            held = holds.hold_with_sequence(halfway, plan(), held_at)
+            assert holds.follow_pauses(held, plan(), pauses, held_at) == _as_if_at_once(start, pauses)
 
 
 def test_a_pause_that_stands_holds_from_its_own_time_and_one_long_over_changes_nothing() -> None:
     start = enrolled(plan())
-    held = rules.follow_pauses(start, plan(), [(NOW + HOUR, None)], NOW)
+    held = holds.follow_pauses(start, plan(), [(NOW + HOUR, None)], NOW)
     assert (held.sequence_paused_at, held.wait_left) == (NOW + HOUR, 23 * HOUR)
-    assert rules.follow_pauses(start, plan(), [(NOW - HOUR, NOW)], NOW) == start
+    assert holds.follow_pauses(start, plan(), [(NOW - HOUR, NOW)], NOW) == start

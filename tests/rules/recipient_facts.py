@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from domain.rules.plan import Plan, SequenceStatus, Step, StepKind
-from domain.rules.recipient import Recipient, settle
+from domain.rules.recipient import Recipient
+from domain.rules.timers import settle
 from domain.rules.timing import SendingWindow, Wait, WaitUnit
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)  # a Monday

@@ -11,8 +11,7 @@ from uuid import UUID
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from domain.rules import plan_edits
-from domain.rules import recipient as rules
+from domain.rules import holds, moves, plan_edits, timers
 from domain.rules.following import follow
 from domain.rules.plan import Plan, SequenceStatus, Step, StepKind
 from domain.rules.recipient import Recipient
@@ -88,7 +87,7 @@ class Walk:
         self.moved: set[int] = set()
         for _ in range(steps):
             self.add(len(self.model.order), 5)
-        self.row: Recipient = rules.settle(
+        self.row: Recipient = timers.settle(
             fresh(current_step_id=_id(self.model.order[0]), plan_revision=self.plan.revision), self.plan, NOW
         )
         self.model.wait_anew()
@@ -149,23 +148,23 @@ class Walk:
             if what < 2:
                 model.sent.append(model.current or 0)
                 model.leave(self.now)
-                self.row = rules.carry_out(row, self.plan, row.current_step_id, self.now, self.now)
+                self.row = moves.carry_out(row, self.plan, row.current_step_id, self.now, self.now)
             else:
                 model.state, model.due_at = "failed", None
-                self.row = rules.fail(row, self.plan, ERROR, self.now)
+                self.row = moves.fail(row, self.plan, ERROR, self.now)
         elif may and what < 3:
             model.state = "sending"
         elif may and what == 3:
             model.state, model.due_at = "pending", None
-            self.row = rules.put_before_person(row, self.plan, PENDING, self.now)
+            self.row = moves.put_before_person(row, self.plan, PENDING, self.now)
         elif what == 4 and not model.paused_at and model.state in ("waiting", "pending", "failed") and followed:
             model.leave(self.now)
-            self.row = rules.leave_step(row, self.plan, self.now, self.now)
+            self.row = moves.leave_step(row, self.plan, self.now, self.now)
         elif what == 5 and model.state == "failed" and not model.paused_at and followed:
             model.state, model.due_at = "waiting", self.now
             if model.next_step() != model.current:
                 model.tried_again_behind = (model.before_current(),)
-            self.row = rules.try_again(row, self.plan, self.now)
+            self.row = moves.try_again(row, self.plan, self.now)
         elif what == 6 and model.state != "completed":
             self.pause_or_resume()
 
@@ -173,7 +172,7 @@ class Walk:
         model = self.model
         if model.paused_at is None:
             model.paused_at = self.now
-            self.row = rules.pause(self.row, self.plan, self.now)
+            self.row = holds.pause(self.row, self.plan, self.now)
             return
         length = self.now - model.paused_at
         model.paused_at = None
@@ -186,7 +185,7 @@ class Walk:
             model.due_at = model.due_at + length if model.due_at is not None else None
         if model.due_at is not None:
             model.due_at = max(model.due_at, self.now)
-        self.row = rules.resume(self.row, self.plan, self.now)
+        self.row = holds.resume(self.row, self.plan, self.now)
 
     # ---- and do they agree?
 

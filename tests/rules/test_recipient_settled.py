@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from domain.rules.lifecycle import ENDED, EndReason, Status, status_of
 from domain.rules.plan import Plan, SequenceStatus, StepKind
-from domain.rules.recipient import Recipient, settle
+from domain.rules.recipient import Recipient
+from domain.rules.timers import settle
 from domain.rules.timing import Wait, WaitUnit
 from tests.rules.recipient_facts import ERROR, FIRST, NINE_TO_FIVE, NOW, PENDING, SECOND, fresh, plan
 
