@@ -27,6 +27,7 @@ from domain.rules.addresses import (
     phone_key,
 )
 from domain.rules.ids import new_id
+from domain.rules.phones import PhoneInvalid, normalise_phone
 
 _TEXT_FIELDS: Final = ("external_id", "email", "phone", "first_name", "last_name", "company", "time_zone")
 _KEYS: Final = ("email_key", "email_hash", "phone_key", "phone_hash")
@@ -79,10 +80,14 @@ def cleaned(given: ContactFields) -> ContactFields:
     try:
         if email := values.get("email"):
             values["email"] = normalise_email(email)
+        if phone := values.get("phone"):
+            values["phone"] = normalise_phone(phone)
         if zone := values.get("time_zone"):
             values["time_zone"] = check_time_zone(zone).key
     except EmailInvalid as problem:
         raise Invalid(str(problem), field=["email"]) from None
+    except PhoneInvalid as problem:
+        raise Invalid(str(problem), field=["phone"]) from None
     except TimeZoneUnknown as problem:
         raise Invalid(str(problem), field=["timeZone"]) from None
     if given.custom:

@@ -21,6 +21,7 @@ from domain.rules.actor import Actor, ActorKind
 from domain.rules.addresses import EmailInvalid, address_key, domain_key, normalise_email, phone_key
 from domain.rules.event_types import EventType
 from domain.rules.lifecycle import Signal, effect_of
+from domain.rules.phones import PhoneInvalid, normalise_phone
 from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
 from domain.suppression import Entry, suppress
 from domain.writing import Change, read, write
@@ -230,12 +231,10 @@ def entry_of(wanted: Wanted) -> Entry:
         if domain is None:
             raise Invalid("This is not a domain such as example.com.", field=["domain"])
         return Entry(SuppressionKind.DOMAIN, domain)
-    phone = phone_key(wanted.phone or "")
-    if phone is None:
-        raise Invalid(
-            "This is not a phone number; write it with its country, such as +49 170 1234567.", field=["phone"]
-        )
-    return Entry(SuppressionKind.PHONE, phone)
+    try:
+        return Entry(SuppressionKind.PHONE, phone_key(normalise_phone(wanted.phone or "")) or "")
+    except PhoneInvalid as problem:
+        raise Invalid(str(problem), field=["phone"]) from None
 
 
 def note_of(wanted: Wanted) -> str | None:

@@ -117,8 +117,7 @@ def domain_key(text: str) -> str | None:
 def phone_key(text: str) -> str | None:
     """What two spellings of one phone number have in common: its digits, with its country and without 00 or (0).
 
-    None when these are not 5 to 15 digits (ITU-T E.164 section 6). A number without its country is only equal to
-    itself: which country it is in is not guessed.
+    None when these are not 5 to 15 digits (ITU-T E.164 section 6). What is stored has passed `phones.normalise_phone`.
     """
     digits = _NOT_A_DIGIT.sub("", text.replace("(0)", "")).removeprefix("00")
     return digits if 5 <= len(digits) <= 15 else None

@@ -93,7 +93,7 @@ async def test_an_address_clears_a_missing_one_and_another_one_a_dead_one(
     await carry(await claim_all(), TAKEN)
     assert [(await open_error(one))["code"] for one in (missing, dead)] == ["EMAIL_MISSING", "EMAIL_BOUNCED_BEFORE"]
     for one, address in ((missing, "a@people.example"), (dead, "b@people.example")):
-        await changed(workspace_id, one, first_name="Other", phone="+33 1")
+        await changed(workspace_id, one, first_name="Other", phone="+33 1 42 68 53 00")
         await lasts(workspace_id, actor, one)
         await changed(workspace_id, one, email=address)
         await is_gone(workspace_id, one)
