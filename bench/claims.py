@@ -17,7 +17,8 @@ from bench.surroundings import PEPPER, SECRET_KEY, embedded, median, table
 from cli.embedded import Servers
 from domain import authoring, enrolment, keys, mailboxes, sending, sequences
 from domain.contacts import ContactFields
-from domain.database import database, fetch, migrate
+from domain.database import database, fetch
+from domain.migrating import migrate
 from domain.plans import SequenceSettings
 from domain.rules.actor import ENGINE
 from domain.rules.plan import StepKind

@@ -36,8 +36,9 @@ from bench.surroundings import (
 from cli.embedded import Servers
 from domain import authoring, enrolment, keys, sequences
 from domain.contacts import ContactFields
-from domain.database import database, migrate
+from domain.database import database
 from domain.enrolment import Candidate, Enrolment
+from domain.migrating import migrate
 from domain.plans import SequenceSettings
 from domain.rules.actor import ENGINE
 from domain.rules.ids import Prefix, to_public

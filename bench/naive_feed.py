@@ -15,7 +15,7 @@ import orjson
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from domain.database import credentials
+from domain.connections import credentials
 
 _TABLES = """
     CREATE TABLE naive_recipients (id text PRIMARY KEY, version int NOT NULL, status text NOT NULL);

@@ -22,7 +22,7 @@ from arq.connections import RedisSettings
 from arq.worker import Worker, func
 from tortoise import Tortoise
 
-from domain.database import credentials
+from domain.connections import credentials
 from domain.rules.content import contact_variables, render_body, render_subject
 from domain.rules.ids import new_id
 from domain.tables import Contact, Mailbox, Message, Recipient, Step

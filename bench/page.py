@@ -25,8 +25,9 @@ from bench.surroundings import (
 )
 from domain import authoring, enrolment, keys, sequences
 from domain.contacts import ContactFields
-from domain.database import database, fetch, migrate
+from domain.database import database, fetch
 from domain.enrolment import Candidate, Enrolment
+from domain.migrating import migrate
 from domain.plans import SequenceSettings
 from domain.rules.actor import ENGINE
 from domain.rules.ids import Prefix, to_public

@@ -11,7 +11,7 @@ import asyncpg
 import orjson
 import uvicorn
 
-from domain.database import credentials
+from domain.connections import credentials
 from domain.rules.lifecycle import Status, available_actions
 
 _PAGE = """

@@ -34,10 +34,13 @@ from bench.surroundings import (
 )
 from cli.embedded import Servers
 from domain import authoring, enrolment, keys, mailboxes, sequences
+from domain.connections import credentials
 from domain.contacts import ContactFields
-from domain.database import EVENTS_CHANNEL, credentials, database, fetch, migrate
+from domain.database import database, fetch
 from domain.enrolment import Candidate, Enrolment
+from domain.migrating import migrate
 from domain.plans import SequenceSettings
+from domain.ringing import EVENTS_CHANNEL
 from domain.rules.actor import ENGINE
 from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit

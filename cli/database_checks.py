@@ -8,7 +8,7 @@ import asyncpg
 
 import domain
 from cli.findings import Finding, broken, fine, unsure
-from domain.database import credentials
+from domain.connections import credentials
 from domain.secrets import SecretUnreadable, Vault
 
 _OLDEST, _NEWEST = 15, 18

@@ -116,7 +116,7 @@ def worker(data: Data = None) -> None:
 def migrate(data: Data = None, as_json: Json = False) -> None:
     """Bring the tables up to date. Safe to repeat, also from several machines at once."""
     from cli.reaching import reaching_database
-    from domain.database import migrate as bring_up_to_date
+    from domain.migrating import migrate as bring_up_to_date
 
     url = settings_from(data).database_url
 

@@ -67,7 +67,7 @@ async def reach(url: str) -> None:
     """
     import asyncpg
 
-    from domain.database import credentials
+    from domain.connections import credentials
 
     async with reaching_database(url):
         connection = await asyncpg.connect(**credentials(url), timeout=10)

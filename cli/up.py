@@ -118,7 +118,7 @@ class _Up:
 
     async def _run_on(self, directory: Path, servers: Servers, api: Child, worker: Child) -> None:
         from cli.reaching import reach_redis, reaching_database
-        from domain.database import migrate
+        from domain.migrating import migrate
 
         _forget(directory)  # what a start that was killed left behind
         await worker.launch()

@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from domain import guardrails, waiting
+from domain.changes import Change, NewError
 from domain.database import Tx, tx
 from domain.plans import load_plans
 from domain.rules import moves, timers
@@ -39,7 +40,7 @@ from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
 from domain.turns import TURN_BACK
 from domain.waiting import MAILBOX_WAITS
-from domain.writing import Change, NewError, read, write
+from domain.writing import read, write
 
 UNCONFIRMED: Final = "DELIVERY_UNCONFIRMED"
 

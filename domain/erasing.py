@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
+from domain.changes import Change
 from domain.database import Tx, tx
 from domain.plans import load_plans
 from domain.refusals import NotFound
@@ -21,7 +22,7 @@ from domain.rules.lifecycle import EndReason
 from domain.rules.personal_columns import OWNED_BY, PERSONAL
 from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
 from domain.suppression import Entry, suppress
-from domain.writing import Change, read, write
+from domain.writing import read, write
 
 
 @dataclass(frozen=True, slots=True)

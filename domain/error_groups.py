@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from domain import causes, retries
+from domain.changes import Change
 from domain.database import Tx, fetch, tx
 from domain.plans import load_plans
 from domain.refusals import NotFound, RetryNotAvailable
@@ -23,7 +24,7 @@ from domain.rules import moves
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.event_types import EventType
 from domain.rules.step_errors import CATALOGUE, StepErrorCode
-from domain.writing import Change, read, write
+from domain.writing import read, write
 
 log = logging.getLogger("relance.error_groups")
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
+from domain.changes import Change
 from domain.database import Tx
 from domain.pending_changes import ROUNDS, act, never_still, open_pending, told
 from domain.refusals import Invalid, NotFound
@@ -24,7 +25,7 @@ from domain.rules.event_types import EventType
 from domain.rules.inbox import PendingActionAction
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
-from domain.writing import Change, write
+from domain.writing import write
 
 SCHEDULED_WITHIN: Final = timedelta(days=366)
 

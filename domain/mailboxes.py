@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
+from domain.changes import Change, NewError
 from domain.database import Tx, fetch, tx
 from domain.plans import load_plans
 from domain.refusals import Invalid, NotFound, api_name
@@ -26,7 +27,7 @@ from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.secrets import Vault
 from domain.turns import FOLLOWED, QUEUES
-from domain.writing import Change, NewError, read, write
+from domain.writing import read, write
 
 _SIGN_IN: Final = ("host", "port", "security", "username")  # where a password is sent, and for whom
 _SECURITY: Final = frozenset({"NONE", "STARTTLS", "TLS"})

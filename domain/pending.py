@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from domain.changes import Change, NewError, NewPending
 from domain.database import Tx, fetch, tx
 from domain.plans import load_plans
 from domain.prepared import COLUMNS, NotPreparable, written_out
@@ -21,7 +22,7 @@ from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.rules.plan import Plan, StepKind
 from domain.rules.recipient import Recipient
-from domain.writing import Change, NewError, NewPending, read, write
+from domain.writing import read, write
 
 log = logging.getLogger("relance.pending")
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from domain.changes import Change
 from domain.database import Tx, tx
 from domain.plans import load_plan
 from domain.reading import actors
@@ -19,7 +20,7 @@ from domain.refusals import ActionNotAvailable, NotFound, PendingActionNotAvaila
 from domain.rules.inbox import PendingActionAction, Waiting, available_pending_actions, unavailable_because
 from domain.rules.plan import Plan, StepKind
 from domain.rules.recipient import Recipient, present
-from domain.writing import Change, read, write
+from domain.writing import read, write
 
 ROUNDS: Final = 20  # a row that moves more often between two statements does not exist in practice
 

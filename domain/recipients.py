@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain import own_content, prepared, retries
+from domain.changes import Change
 from domain.database import Tx, tx
 from domain.own_content import NewContent
 from domain.plans import load_plan
@@ -22,7 +23,7 @@ from domain.rules.lifecycle import Action, EndReason, unavailable_reason
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient, present
 from domain.rules.step_errors import CATALOGUE
-from domain.writing import Change, read, write
+from domain.writing import read, write
 
 _ROUNDS = 20  # a row that moves more often between two statements does not exist in practice
 

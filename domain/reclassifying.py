@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from domain.changes import Change, NewError
 from domain.database import Tx, tx
 from domain.plans import load_plans
 from domain.refusals import Invalid, NotFound
@@ -22,7 +23,7 @@ from domain.rules.lifecycle import OPEN, EndReason, Signal, Status
 from domain.rules.plan import Plan, SequenceStatus
 from domain.rules.recipient import Recipient
 from domain.signals import Fact, apply_within
-from domain.writing import Change, NewError, read, write
+from domain.writing import read, write
 
 CHOICES: Final = (Classification.HUMAN_REPLY, Classification.AUTOMATIC_ANSWER, Classification.OPT_OUT)
 _SIGNALS: Final = {

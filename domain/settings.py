@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-from domain.database import credentials
+from domain.connections import credentials
 from domain.rules.network import PUBLIC_ONLY, NetworksInvalid, Reach
 from domain.secrets import read_key
 from domain.sign_in import SignIn, problem_of_jwks_url

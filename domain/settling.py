@@ -18,6 +18,7 @@ from uuid import UUID
 
 import asyncpg
 
+from domain.changes import Change
 from domain.database import Tx, fetch, tx
 from domain.plans import load_plan
 from domain.rules.actor import ENGINE
@@ -26,7 +27,7 @@ from domain.rules.following import Pauses, follow
 from domain.rules.lifecycle import EndReason
 from domain.rules.plan import SequenceStatus
 from domain.rules.recipient import Recipient
-from domain.writing import Change, read, write, write_timers
+from domain.writing import read, write, write_timers
 
 BATCH: Final = 2_000
 

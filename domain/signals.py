@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from domain import guardrails
+from domain.changes import Change, NewError
 from domain.database import Tx, fetch, tx
 from domain.plans import SequenceSettings, load_plans
 from domain.refusals import NotFound
@@ -27,7 +28,7 @@ from domain.rules.plan import Plan, SequenceStatus
 from domain.rules.recipient import Recipient
 from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
 from domain.suppression import IN_FORCE, Entry, suppress
-from domain.writing import Change, NewError, read, write
+from domain.writing import read, write
 
 _AT_ONCE: Final = 2_000
 _OPTS_OUT = {

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
+from domain.changes import Change
 from domain.database import Tx, fetch, outlast_running, tx
 from domain.plans import load_plans
 from domain.refusals import Invalid, NotFound
@@ -24,7 +25,7 @@ from domain.rules.lifecycle import Signal, effect_of
 from domain.rules.phones import PhoneInvalid, normalise_phone
 from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
 from domain.suppression import Entry, suppress
-from domain.writing import Change, read, write
+from domain.writing import read, write
 
 BATCH: Final = 500
 _BATCHES_BEFORE_THE_ANSWER: Final = 40

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from domain.changes import Change
 from domain.database import Tx, fetch, tx
 from domain.delivery import UNCONFIRMED, Result, record
 from domain.plans import load_plans
@@ -20,7 +21,7 @@ from domain.rules.event_types import EventType
 from domain.rules.outcomes import Unknown
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient, present
-from domain.writing import Change, read, write
+from domain.writing import read, write
 
 log = logging.getLogger("relance.unconfirmed")
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from domain.changes import Change, NewError
 from domain.database import Tx, tx
 from domain.plans import load_plans
 from domain.rules import moves, timers
@@ -22,7 +23,7 @@ from domain.rules.outcomes import Later, LaterReason, retry_after
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
 from domain.turns import LIMIT_NOW
-from domain.writing import Change, NewError, read, write, write_timers
+from domain.writing import read, write, write_timers
 
 MAILBOX_WAITS: Final = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED})
 _PUT_OFF_AT_ONCE: Final = 500

@@ -15,7 +15,9 @@ import pytest
 
 from cli.embedded import start_servers
 from domain import keys
-from domain.database import credentials, database, migrate
+from domain.connections import credentials
+from domain.database import database
+from domain.migrating import migrate
 from domain.rules.actor import Actor, ActorKind
 from domain.secrets import Vault
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from domain import watching
-from domain.database import is_an_outage
+from domain.connections import is_an_outage
 from domain.watching import Cursor, Watch
 from workers.imap import Folder, FolderRole, Head, ImapSession, Opened
 

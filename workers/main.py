@@ -43,7 +43,8 @@ from domain import (
     watching,
     webhook_delivery,
 )
-from domain.database import database, listen
+from domain.database import database
+from domain.ringing import listen
 from domain.rules.inbound.intake import InboundSource
 from domain.secrets import Vault
 from domain.settings import Settings

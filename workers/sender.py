@@ -17,7 +17,7 @@ from typing import Final
 from uuid import UUID
 
 from domain import delivery, sending, signals, signing_keys
-from domain.database import is_an_outage
+from domain.connections import is_an_outage
 from domain.delivery import NotSendable, Result
 from domain.faults import point
 from domain.opting_out import OptOutLinks

@@ -20,7 +20,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from domain import watching
-from domain.database import is_an_outage
+from domain.connections import is_an_outage
 from domain.mailbox_sign_in import imap_sign_in
 from domain.rules.step_errors import StepErrorCode
 from domain.secrets import SecretUnreadable, Vault

@@ -13,7 +13,8 @@ import pytest
 from api import ring as ring_module
 from api.ring import HELD_AT_MOST, Hub, Ring
 from domain import feed, keys, recipients
-from domain.database import credentials, fetch
+from domain.connections import credentials
+from domain.database import fetch
 from domain.feed import CursorForeign, Event, Head, ResyncRequired, to_cursor
 from domain.refusals import Refusal
 from domain.rules.actor import Actor

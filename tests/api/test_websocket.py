@@ -10,7 +10,7 @@ import websockets
 
 from api.websocket import OPERATIONS_AT_MOST
 from domain import feed, keys, recipients
-from domain.database import credentials
+from domain.connections import credentials
 from tests.api.conftest import Api
 from tests.conftest import Servers
 

@@ -9,7 +9,8 @@ import asyncpg
 import pytest
 
 from domain import keys
-from domain.database import credentials, database
+from domain.connections import credentials
+from domain.database import database
 from domain.secrets import new_key
 from domain.settings import Settings, read_settings
 from tests.cli.running import Workspace

@@ -7,8 +7,9 @@ import asyncpg
 import pytest
 
 from domain import contacts, enrolment, erasing, feed, pending, sending, signals, suppressing
+from domain.connections import credentials
 from domain.contacts import ContactFields
-from domain.database import credentials, fetch
+from domain.database import fetch
 from domain.delivery import Result, record
 from domain.opting_out import OptOutLinks, opt_out
 from domain.refusals import NotFound, PersonErased, Suppressed

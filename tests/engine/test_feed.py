@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from domain import feed, keys, recipients
+from domain.changes import Change
 from domain.database import Tx, fetch, tx
 from domain.feed import CursorForeign, Event, ResyncRequired
 from domain.plans import load_plan
@@ -16,7 +17,7 @@ from domain.rules import holds
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.secrets import Vault
-from domain.writing import Change, read, write
+from domain.writing import read, write
 from tests.world import IN_AN_HOUR, email, make_world
 
 WRITERS = 16

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import pytest
 
-from domain import database as engine
 from domain import keys
+from domain.commit_fate import fate_of
 from domain.database import Tx, database, fetch, tx
 from domain.rules.ids import new_id
 from domain.secrets import Vault
@@ -118,9 +118,9 @@ async def test_the_fate_of_a_transaction_lost_in_a_crash_is_never_taken_from_ano
         return {"xid": await t.fetchval("SELECT pg_current_xact_id()::text"), "begun_at": t.now}
 
     committed = await tx(None, number_and_time)
-    assert await engine._fate(committed) == "committed"  # type: ignore[arg-type]
+    assert await fate_of(committed) == "committed"  # type: ignore[arg-type]
     # The same number given out again after a crash: whoever began before the server did cannot be meant.
     before_the_crash = committed | {"begun_at": datetime(2020, 1, 1, tzinfo=UTC)}
-    assert await engine._fate(before_the_crash) == "aborted"  # type: ignore[arg-type]
+    assert await fate_of(before_the_crash) == "aborted"  # type: ignore[arg-type]
     never_seen = committed | {"xid": str(int(committed["xid"]) + 1_000_000)}
-    assert await engine._fate(never_seen) == "aborted"  # type: ignore[arg-type]
+    assert await fate_of(never_seen) == "aborted"  # type: ignore[arg-type]

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from domain import feed
-from domain.database import credentials, fetch
+from domain.connections import credentials
+from domain.database import fetch
 from domain.rules.actor import Actor
 from domain.secrets import Vault
 from tests.world import IN_AN_HOUR, email, make_world

@@ -12,7 +12,8 @@ from cli.embedded import datadir
 from cli.embedded.postgres import Postgres
 from cli.embedded.valkey import Valkey
 from domain import keys
-from domain.database import database, fetch, migrate
+from domain.database import database, fetch
+from domain.migrating import migrate
 from domain.rules.actor import Actor, ActorKind
 from domain.secrets import Vault
 from tests.conftest import SECRET_KEY

@@ -11,7 +11,8 @@ from tortoise import Tortoise
 from tortoise.migrations.autodetector import MigrationAutodetector
 
 from domain import keys, pending
-from domain.database import credentials, fetch
+from domain.connections import credentials
+from domain.database import fetch
 from domain.rules.actor import Actor
 from domain.secrets import Vault
 from domain.tables import constraints
