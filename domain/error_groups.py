@@ -24,6 +24,7 @@ from domain.rules import moves
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.event_types import EventType
 from domain.rules.step_errors import CATALOGUE, StepErrorCode
+from domain.rules.timers import is_shut_out
 from domain.writing import read, write
 
 log = logging.getLogger("relance.error_groups")
@@ -178,7 +179,7 @@ async def _try_again(t: Tx, actor: Actor, recipient_ids: list[UUID], error_ids: 
     for able in (await retries.with_mailboxes(t, list(before.values()))).values():
         plan = plans[able.sequence_id]
         after = moves.try_again(able, plan, t.now)
-        if plan.paused or retries.stranded(after, plan):
+        if plan.paused or is_shut_out(after, plan):
             continue
         changes.append(
             Change(

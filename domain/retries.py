@@ -14,6 +14,7 @@ from domain.rules import moves
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
 from domain.rules.step_errors import CATALOGUE, StepErrorAction, StepErrorCode, available_error_actions, fix_sentence
+from domain.rules.timers import is_shut_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,6 @@ async def tried_again(t: Tx, before: Recipient, plan: Plan) -> Recipient:
     if not error.offers_retry:
         raise RetryNotAvailable(error.why_not)
     after = moves.try_again((await with_mailboxes(t, [before]))[before.id], plan, t.now)
-    if stranded(after, plan):
+    if is_shut_out(after, plan):
         raise RetryNotAvailable(f"Its cause is still there. {fix_sentence(StepErrorCode.WINDOW_NEVER_OPENS)}")
     return after
-
-
-def stranded(after: Recipient, plan: Plan) -> bool:
-    """Return whether a recipient that was to be tried again would wait for a window that never opens."""
-    return after.due_at is None and plan.running

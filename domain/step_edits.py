@@ -99,7 +99,8 @@ async def update_step(
         await t.execute(
             """
             UPDATE steps SET wait_amount = $3, wait_unit = $4, subject = $5, body = $6, task_kind = $7, task_title = $8,
-                task_notes = $9, send_as_reply = $10, updated_at = $11
+                task_notes = $9, send_as_reply = $10,
+                updated_at = CASE WHEN $12 THEN $11 ELSE updated_at END
             WHERE workspace_id = $1 AND id = $2
             """,
             t.workspace_id,
@@ -108,6 +109,7 @@ async def update_step(
             after.wait.unit,
             *(getattr(after, name) for name in TEXTS),
             t.now,
+            rewritten,  # a new text may be what an error waits for; a new wait is not
         )
         await save_plan(t, sequence_id, edited)
         return Edited(sequence_id, step_id)

@@ -135,9 +135,11 @@ def end(recipient: Recipient, plan: Plan, reason: EndReason, now: datetime) -> R
 
 def take_back_end(recipient: Recipient, plan: Plan, step: Step, anchor_at: datetime, now: datetime) -> Recipient:
     """Open it again at this step, held by a person: what had ended it turned out not to be so. The wait that began at
-    `anchor_at` goes on with what was left of it at the end."""
+    `anchor_at` goes on with what was left of it at the end; its beginning moves by the time that it was ended, as by
+    a hold, so that the wait can be counted anew from it."""
     waits_until = after_wait(anchor_at, step.wait, zone_of(recipient, plan))
-    left = waits_until - (recipient.ended_at or now)
+    ended_at = recipient.ended_at or now
+    left = waits_until - ended_at
     reopened = replace(
         recipient,
         end_reason=None,
@@ -146,7 +148,7 @@ def take_back_end(recipient: Recipient, plan: Plan, step: Step, anchor_at: datet
         sequence_paused_at=now if plan.paused else None,
         current_step_id=step.id,
         plan_revision=plan.revision,
-        anchor_at=anchor_at,
+        anchor_at=anchor_at + max(now - ended_at, timedelta(0)),
         wait_left=max(left, timedelta(0)),
     )
     return settle(reopened, plan, now)

@@ -71,7 +71,9 @@ def _run_clock(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     elif wait_ends_at is None:
         anchor_at = anchor_at or max(now, recipient.start_at or now)
         wait_ends_at = after_wait(anchor_at, step.wait, zone_of(recipient, plan))
-    due_at = _due_at(wait_ends_at, step, recipient, plan)
+    ready_at = _ready_at(wait_ends_at, step, recipient)
+    # One whose window never opens comes due all the same: `put_off` finds out, and it is shown as an error.
+    due_at = opening(ready_at, step, recipient, plan) or ready_at
     return replace(recipient, anchor_at=anchor_at, wait_ends_at=wait_ends_at, wait_left=None, due_at=due_at)
 
 
@@ -82,12 +84,12 @@ def zone_of(recipient: Recipient, plan: Plan) -> ZoneInfo:
     return ZoneInfo(recipient.time_zone or plan.time_zone)
 
 
-def _due_at(earliest_at: datetime, step: Step, recipient: Recipient, plan: Plan) -> datetime | None:
-    """Return when the step may be carried out, not before `earliest_at`."""
+def _ready_at(earliest_at: datetime, step: Step, recipient: Recipient) -> datetime:
+    """Return from when on nothing but the window holds the step, not before `earliest_at`."""
     holds = [earliest_at, recipient.retry_at, recipient.paced_until]
     if step.kind in AUTOMATED_KINDS:
         holds.append(recipient.out_of_office_until)
-    return opening(max(at for at in holds if at is not None), step, recipient, plan)
+    return max(at for at in holds if at is not None)
 
 
 def opening(at: datetime, step: Step, recipient: Recipient, plan: Plan) -> datetime | None:
@@ -95,6 +97,14 @@ def opening(at: datetime, step: Step, recipient: Recipient, plan: Plan) -> datet
     if plan.window is None or step.kind not in AUTOMATED_KINDS:
         return at
     return next_opening(at, plan.window, zone_of(recipient, plan))
+
+
+def is_shut_out(recipient: Recipient, plan: Plan) -> bool:
+    """Return whether the step that is due waits for a window that never opens."""
+    step = plan.step(recipient.current_step_id)
+    return (
+        step is not None and recipient.due_at is not None and opening(recipient.due_at, step, recipient, plan) is None
+    )
 
 
 def put_off(recipient: Recipient, plan: Plan, now: datetime, paced_until: datetime | None = None) -> Recipient:
@@ -107,7 +117,7 @@ def put_off(recipient: Recipient, plan: Plan, now: datetime, paced_until: dateti
     if step is None or recipient.due_at is None or recipient.due_at > now:
         return recipient
     held = recipient if paced_until is None else replace(recipient, paced_until=paced_until)
-    due_at = _due_at(now, step, held, plan)
+    due_at = opening(_ready_at(now, step, held), step, held, plan)
     if due_at == now:
         return recipient
     return replace(held, due_at=due_at, due_kind=held.due_kind if due_at else None)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import authoring, contacts, enrolment, mailboxes, recipients, sending, sequences
+from domain import authoring, contacts, enrolment, mailboxes, recipients, sending, sequences, step_edits
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.delivery import NotSendable, Result, record
@@ -19,7 +19,7 @@ from domain.rules.timing import SendingWindow
 from domain.secrets import Vault
 from tests.engine.sending_world import advance, carry, claim_all, messages_of, open_error, set_row
 from tests.engine.standing import row_of
-from tests.world import email, make_mailbox, make_world
+from tests.world import IN_AN_HOUR, email, make_mailbox, make_world
 from workers.composing import Letter, composed
 
 TAKEN = Sent("250 2.0.0 taken")
@@ -137,7 +137,9 @@ async def test_a_new_text_of_the_step_clears_its_errors_but_not_of_those_with_a_
     await carry(await claim_all(), TAKEN)
     for one in world.recipient_ids:
         await lasts(workspace_id, actor, one)
-    await set_row("steps", world.step_ids[0], body="Hello", updated_at=datetime.now(UTC))
+    await step_edits.update_step(workspace_id, world.step_ids[0], {"wait": IN_AN_HOUR})
+    await lasts(workspace_id, actor, without)  # another wait is no other text
+    await step_edits.update_step(workspace_id, world.step_ids[0], {"body": "Hello"})
     await lasts(workspace_id, actor, with_own)
     await is_gone(workspace_id, without)
     await sends_after_a_retry(workspace_id, actor, without)

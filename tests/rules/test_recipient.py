@@ -1,7 +1,7 @@
 """The pure transitions, each in its own words of product.md section 2 and 3."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -334,12 +334,34 @@ def test_a_step_that_is_still_waiting_when_its_window_shuts_moves_to_the_next_op
     assert timers.put_off(by_hand, windowed(StepKind.TASK), NOW + 9 * HOUR) == by_hand
 
 
+def test_whoever_waits_for_a_window_that_never_opens_comes_due_so_that_the_error_is_seen() -> None:
+    years = frozenset(NOW.date() + timedelta(days=n) for n in range(-1, 900))
+    sequence = plan(window=replace(NINE_TO_FIVE, blackout_dates=years))
+    waiting = enrolled(sequence)
+    assert (waiting.due_at, waiting.due_kind) == (NOW + DAY, StepKind.AUTOMATED_EMAIL)
+    assert timers.is_shut_out(waiting, sequence)
+    found = timers.put_off(waiting, sequence, NOW + DAY)
+    assert (found.due_at, found.due_kind) == (None, None)
+    assert not timers.is_shut_out(waiting, plan(window=NINE_TO_FIVE))
+
+
 def test_the_window_is_read_in_the_recipients_zone_where_the_sequence_says_so() -> None:
     window = replace(NINE_TO_FIVE, use_recipient_time_zone=True)
     sequence = plan(window=window, wait=Wait(0, WaitUnit.MINUTES))
     assert enrolled(sequence, time_zone="America/New_York").due_at == datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
     assert enrolled(sequence, time_zone=None).due_at == NOW
     assert enrolled(sequence, time_zone="Mars/Olympus").due_at == NOW
+
+
+def test_an_end_that_is_taken_back_moves_the_waits_beginning_by_as_long_as_it_was_ended() -> None:
+    sequence = plan()
+    ended = moves.end(enrolled(sequence), sequence, EndReason.REPLIED, NOW + HOUR)
+    again = moves.take_back_end(ended, sequence, sequence.steps[0], NOW, NOW + 5 * HOUR)
+    assert (again.status, again.wait_left, again.anchor_at) == (Status.PAUSED, 23 * HOUR, NOW + 4 * HOUR)
+    resumed = holds.resume(again, sequence, NOW + 10 * HOUR)
+    assert resumed.due_at == NOW + 33 * HOUR
+    assert resumed.anchor_at is not None
+    assert resumed.anchor_at + DAY == resumed.due_at, "counted anew, as after an edit, the wait ends at the same time"
 
 
 # ---- a step before a person
