@@ -8,7 +8,7 @@ from uuid import UUID
 
 from domain.database import Tx
 from domain.refusals import ActionNotAvailable, Invalid, NotFound
-from domain.rules.content import TemplateInvalid, check_template
+from domain.rules.content import TemplateInvalid, check_variables
 from domain.rules.plan import Plan, StepKind
 from domain.rules.recipient import Recipient, present
 
@@ -96,6 +96,6 @@ def _check_content(kind: StepKind, content: NewContent) -> None:
     for name, value in (given | tasks).items():
         if value is not None:
             try:
-                check_template(value)
+                check_variables(value, kind)
             except TemplateInvalid as problem:
                 raise Invalid(str(problem), field=[name]) from None

@@ -25,6 +25,7 @@ class SequenceSettings:
     stop_on_company_reply: bool = False  # one reply ends the others of the same company's domain
     reenrolment: str = "AFTER_END"  # NEVER, AFTER_END, AFTER_END_PLUS_DAYS
     reenrolment_days: int = 0
+    exclusive: bool = False  # it shares nobody: a person is not open in it and in another sequence at once
     on_unconfirmed_delivery: str = "ASK"  # or ASSUME_SENT: go on as if it had been sent
 
     def as_json(self) -> dict[str, Any]:
@@ -35,6 +36,7 @@ class SequenceSettings:
             "stopOnCompanyReply": self.stop_on_company_reply,
             "reenrolment": self.reenrolment,
             "reenrolmentDays": self.reenrolment_days,
+            "exclusive": self.exclusive,
             "onUnconfirmedDelivery": self.on_unconfirmed_delivery,
         }
 
@@ -49,6 +51,7 @@ class SequenceSettings:
             stop_on_company_reply=found.get("stopOnCompanyReply", False),
             reenrolment=found.get("reenrolment", "AFTER_END"),
             reenrolment_days=found.get("reenrolmentDays", 0),
+            exclusive=found.get("exclusive", False),
             on_unconfirmed_delivery=found.get("onUnconfirmedDelivery", "ASK"),
         )
 

@@ -168,6 +168,17 @@ class AlreadyEnrolled(EnrolmentRefused):
         self.recipient_id = recipient_id
 
 
+class ExclusiveElsewhere(EnrolmentRefused):
+    code = "EXCLUSIVE_ELSEWHERE"
+
+    def __init__(self, recipient_id: UUID, sequence_name: str) -> None:
+        super().__init__(
+            f"This person is in the sequence “{sequence_name}”, and one of the two sequences shares nobody. "
+            "Enrol again once that has ended, or stop it there."
+        )
+        self.recipient_id = recipient_id
+
+
 class ReenrolmentNotAllowed(EnrolmentRefused):
     code = "REENROLMENT_NOT_ALLOWED"
 

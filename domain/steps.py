@@ -11,7 +11,7 @@ import asyncpg
 
 from domain.database import Tx
 from domain.refusals import Invalid
-from domain.rules.content import TemplateInvalid, check_template
+from domain.rules.content import TemplateInvalid, check_variables
 from domain.rules.plan import EMAIL_KINDS, Plan, StepKind
 from domain.rules.timing import Wait, WaitUnit
 
@@ -65,7 +65,7 @@ def check_step(step: NewStep, path: list[str]) -> None:
             if len(template) > 200_000:
                 raise Invalid("This text is longer than 200,000 characters.", field=[*path, name])
             try:
-                check_template(template)
+                check_variables(template, step.kind)
             except TemplateInvalid as problem:
                 raise Invalid(str(problem), field=[*path, name]) from None
 

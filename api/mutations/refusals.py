@@ -21,6 +21,7 @@ from api.types.step_errors import SuggestedFix
 from domain.refusals import (
     ActionNotAvailable,
     AlreadyEnrolled,
+    ExclusiveElsewhere,
     PendingActionNotAvailable,
     Refusal,
     SequenceActionNotAvailable,
@@ -63,6 +64,7 @@ _MEANING: Final[Mapping[str, str]] = {
     "IDEMPOTENCY_KEY_REUSED": "The idempotency key was used for another change.",
     "ALREADY_ENROLLED": "The person is in the sequence already.",
     "REENROLMENT_NOT_ALLOWED": "The person was in the sequence before, and its settings do not allow it (yet) again.",
+    "EXCLUSIVE_ELSEWHERE": "The person is open in another sequence, and one of the two shares nobody.",
     "SUPPRESSED": "The person must not be written to.",
     "EMAIL_BOUNCED_BEFORE": "Mail to the contact's address bounced for good.",
     "EMAIL_MISSING": "The first step needs an email address, and the contact has none.",
@@ -139,12 +141,23 @@ class AlreadyEnrolledError(MutationError):
         return found
 
 
+@strawberry.type(description="The person is open in another sequence, and one of the two shares nobody.")
+class ExclusiveElsewhereError(MutationError):
+    recipient_key: strawberry.Private[UUID]
+
+    @resolved("The recipient that is open there.")
+    async def recipient(self, info: Info) -> Recipient | None:
+        found: Recipient | None = await info.context.loaders.recipient_of(info, self)
+        return found
+
+
 ERROR_TYPES: Final = (
     UserError,
     ActionNotAvailableError,
     PendingActionNotAvailableError,
     SequenceActionNotAvailableError,
     AlreadyEnrolledError,
+    ExclusiveElsewhereError,
 )
 
 
@@ -176,6 +189,8 @@ def told(refusal: Refusal) -> MutationError:
         )
     if isinstance(refusal, AlreadyEnrolled):
         return AlreadyEnrolledError(**shared, recipient_key=refusal.recipient_id)
+    if isinstance(refusal, ExclusiveElsewhere):
+        return ExclusiveElsewhereError(**shared, recipient_key=refusal.recipient_id)
     return UserError(**shared)
 
 

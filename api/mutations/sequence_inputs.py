@@ -80,6 +80,12 @@ class SequenceSettingsInput:
     reenrolment_days: int | None = strawberry.field(
         default=None, description=f"With AFTER_END_PLUS_DAYS: how many days. {_KEEPS.format('0')}"
     )
+    exclusive: bool | None = strawberry.field(
+        default=None,
+        description="Whether it shares nobody: enrolling is refused with EXCLUSIVE_ELSEWHERE while the person is open "
+        "in another sequence, and enrolling elsewhere while the person is open in this one. Who is in both already "
+        f"stays. {_KEEPS.format('false')}",
+    )
     on_unconfirmed_delivery: UnconfirmedDeliveryPolicy | None = strawberry.field(
         default=None,
         description="What becomes of a message of which nobody knows whether it was delivered. " + _KEEPS.format("ASK"),
@@ -129,7 +135,7 @@ def settings_of(given: SequenceSettingsInput | None, before: SequenceSettings) -
         return before
     changes: dict[str, Any] = {
         name: value
-        for name in ("time_zone", "stop_on_reply", "stop_on_company_reply", "reenrolment_days")
+        for name in ("time_zone", "stop_on_reply", "stop_on_company_reply", "reenrolment_days", "exclusive")
         if (value := getattr(given, name)) is not None
     }
     if given.reenrolment is not None:

@@ -64,6 +64,10 @@ class SequenceSettings:
     )
     reenrolment: ReenrolmentPolicy = strawberry.field(description="Whether a person can be enrolled again.")
     reenrolment_days: int = strawberry.field(description="With AFTER_END_PLUS_DAYS: how many days.")
+    exclusive: bool = strawberry.field(
+        description="Whether it shares nobody: a person is not open in it and in another sequence at the same time, "
+        "whichever of the two comes first."
+    )
     on_unconfirmed_delivery: UnconfirmedDeliveryPolicy = strawberry.field(
         description="What becomes of a message of which nobody knows whether it was delivered."
     )

@@ -143,6 +143,7 @@ class SettingsView:
     stop_on_company_reply: bool
     reenrolment: str
     reenrolment_days: int
+    exclusive: bool
     on_unconfirmed_delivery: str
 
 
@@ -176,6 +177,7 @@ class SequenceRow:
             found.stop_on_company_reply,
             found.reenrolment,
             found.reenrolment_days,
+            found.exclusive,
             found.on_unconfirmed_delivery,
         )
 

@@ -28,6 +28,9 @@ _ALIASES: Final = {
 }
 """How a column may be called, in any case, with spaces, hyphens or underscores. Every other one is a custom field."""
 
+_IDENTITY: Final = {"email": "address", "external_id": "external id"}
+"""Which person a row is about: two columns for it would leave open who is written to."""
+
 _COLUMN_BY_ALIAS: Final = {alias: column for column, aliases in _ALIASES.items() for alias in aliases.split()}
 _SEPARATORS: Final = re.compile(r"[\s_-]+")
 _SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
@@ -191,6 +194,11 @@ def _named(cells: list[str]) -> _Header:
     for index, cell in enumerate(cells):
         shown = _SPACES.sub(" ", cell).strip()[:FIELD_NAME_LIMIT]
         column = _COLUMN_BY_ALIAS.get(_SEPARATORS.sub("_", shown.lower()))
+        if column in _IDENTITY and column in header.known:
+            raise CsvUnusable(
+                f"Two columns name the {_IDENTITY[column]}: {cells[header.known[column]].strip()!r} and {shown!r}. "
+                "Remove one of them, or give it another name: it then becomes a field of its own."
+            )
         if column and column not in header.known:
             header.known[column] = index
             header.names.append(column)

@@ -27,7 +27,9 @@ from domain.rules.liquid_sandbox import (
     unknown_filter,
 )
 from domain.rules.mime import reply_subject
+from domain.rules.plan import StepKind
 from domain.rules.step_errors import StepErrorCode
+from domain.rules.template_variables import problem_of, used_in
 
 SUBJECT_LIMIT: Final = 500
 """Characters of a rendered subject."""
@@ -163,6 +165,18 @@ def check_template(source: str) -> None:
         raise _refusal(problem, source, "template") from None
     if misnamed:
         raise TemplateInvalid(_line(source, misnamed[0]), f"there is no filter {misnamed[1]!r}.")
+
+
+def check_variables(source: str, kind: StepKind) -> None:
+    """Returns when a step of this kind can have every variable that the template names.
+
+    Raises:
+        TemplateInvalid: it cannot be compiled, or names a variable that nobody has.
+    """
+    check_template(source)
+    for used in sorted(used_in(_as_text(source)), key=lambda one: one.index):
+        if problem := problem_of(used, kind):
+            raise TemplateInvalid(_line(source, used.index), problem)
 
 
 def render_text(source: str, variables: Variables) -> str:

@@ -130,9 +130,9 @@ async def test_only_the_value_that_is_missing_clears_a_missing_variable(
 async def test_a_new_text_of_the_step_clears_its_errors_but_not_of_those_with_a_text_of_their_own(
     workspace_id: UUID, actor: Actor, vault: Vault
 ) -> None:
-    world = await make_world(workspace_id, actor, vault, steps=[email(body="{{ nickname }}")], people=2)
+    world = await make_world(workspace_id, actor, vault, steps=[email(body="{{ fields.nickname }}")], people=2)
     with_own, without = world.recipient_ids
-    own = recipients.NewContent(body="{{ motto }}")
+    own = recipients.NewContent(body="{{ fields.motto }}")
     await recipients.edit_content(workspace_id, actor, with_own, world.step_ids[0], own)
     await carry(await claim_all(), TAKEN)
     for one in world.recipient_ids:

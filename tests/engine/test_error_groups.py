@@ -137,15 +137,15 @@ async def test_a_retry_of_a_group_leaves_out_the_paused_and_those_whose_cause_la
 
 
 async def test_errors_are_grouped_by_variable_step_and_mailbox(workspace_id: UUID, actor: Actor, vault: Vault) -> None:
-    steps = [email(body="{% if company == 'A' %}{{ motto }}{% else %}{{ nickname }}{% endif %}")]
+    steps = [email(body="{% if company == 'A' %}{{ fields.motto }}{% else %}{{ fields.nickname }}{% endif %}")]
     world = await make_world(workspace_id, actor, vault, steps=steps, people=3)
     contact_id = (await row_of(world.recipient_ids[0]))["contact_id"]
     await contacts.upsert(workspace_id, ContactFields(contact_id=contact_id, values={"company": "A"}))
     await carry(await claim_all(), TAKEN)
     found = {group.message: group for group in await groups(workspace_id)}
     assert set(found) == {
-        "1 recipient: the variable “motto” has no value for this person and no default.",
-        "2 recipients: the variable “nickname” has no value for them and no default.",
+        "1 recipient: the variable “fields.motto” has no value for this person and no default.",
+        "2 recipients: the variable “fields.nickname” has no value for them and no default.",
     }
     assert {group.target_key for group in found.values()} == {world.step_ids[0]}
     for group in found.values():

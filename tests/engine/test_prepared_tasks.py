@@ -77,7 +77,7 @@ async def test_an_edit_that_cannot_be_written_out_is_refused_and_changes_nothing
     await pending.put_due_before_people()
     who = workspace_id, actor, world.recipient_ids[0], world.step_ids[0]
     with pytest.raises(Invalid):
-        await recipients.edit_content(*who, NewContent(task_title="Ring {{ nosuch }}"))
+        await recipients.edit_content(*who, NewContent(task_title="Ring {{ fields.nosuch }}"))
     assert await _title(workspace_id) == ("Call Person 0", 1)
     assert await fetch("SELECT 1 FROM recipient_steps WHERE workspace_id = $1", workspace_id) == []
 

@@ -205,11 +205,11 @@ async def test_a_broken_mailbox_is_disconnected_by_the_first_message_and_fails_t
 async def test_a_missing_variable_is_an_error_that_an_edit_mends_and_tries_again(
     workspace_id: UUID, actor: Actor, vault: Vault
 ) -> None:
-    world = await make_world(workspace_id, actor, vault, steps=[email(body="Dear {{ nickname }},")])
+    world = await make_world(workspace_id, actor, vault, steps=[email(body="Dear {{ fields.nickname }},")])
     (recipient_id,), (step_id,) = world.recipient_ids, world.step_ids
     await carry(await claim_all(), TAKEN)
     error = await open_error(recipient_id)
-    assert (error["code"], error["detail"]) == ("VARIABLE_MISSING", "nickname")
+    assert (error["code"], error["detail"]) == ("VARIABLE_MISSING", "fields.nickname")
     assert (await row_of(recipient_id))["status"] == "ERROR"
     assert await claim_all() == []
     await recipients.edit_content(workspace_id, actor, recipient_id, step_id, NewContent(body="Dear friend,"))

@@ -158,7 +158,7 @@ async def test_people_who_are_away_are_met_once_and_take_no_turn(
 async def test_a_message_that_could_not_be_made_takes_no_turn_and_one_that_was_refused_keeps_the_gap(
     workspace_id: UUID, actor: Actor, vault: Vault
 ) -> None:
-    world = await make_world(workspace_id, actor, vault, steps=[email(body="Dear {{ nickname }}")], people=1)
+    world = await make_world(workspace_id, actor, vault, steps=[email(body="Dear {{ fields.nickname }}")], people=1)
     await set_row("mailboxes", world.mailbox_id, minimum_gap_seconds=60)
     fine, _ = await _sequence(workspace_id, actor, world.mailbox_id, _people("b", 2))
     claims = [*await claim_all()]

@@ -127,8 +127,8 @@ def test_a_second_row_for_one_person_names_the_line_of_the_first() -> None:
 
 
 def test_columns_without_a_name_or_with_the_same_name_lose_nothing() -> None:
-    assert only("email,,x,x,mail\nann@example.com,a,b,c,d") == ContactRow(
-        2, "ann@example.com", fields={"column 2": "a", "x": "b", "x (2)": "c", "mail": "d"}
+    assert only("email,,x,x,\nann@example.com,a,b,c,d") == ContactRow(
+        2, "ann@example.com", fields={"column 2": "a", "x": "b", "x (2)": "c", "column 5": "d"}
     )
 
 
@@ -139,6 +139,10 @@ def test_columns_without_a_name_or_with_the_same_name_lose_nothing() -> None:
         (b"\n\n  \n", "empty"),
         (b"\xef\xbb\xbf", "empty"),
         (b"name,city\nAnn,Paris", "email or external_id"),
+        (
+            b"Email,name,E-Mail\nann@example.com,Ann,ann@home.example",
+            "Two columns name the address: 'Email' and 'E-Mail'",
+        ),
         (b"ann@example.com,Ann\n", "names the columns"),
         (b"PK\x03\x04workbook", "workbook"),
         (b"e\x00m\x00a\x00i\x00l\x00", "text file"),

@@ -10,12 +10,14 @@ from domain.rules.content import (
     TemplateInvalid,
     VariableMissing,
     check_template,
+    check_variables,
     contact_variables,
     render_body,
     render_subject,
     render_text,
 )
 from domain.rules.html_text import sanitised, text_of
+from domain.rules.plan import StepKind
 
 ANN = contact_variables(
     first_name="Ann",
@@ -249,4 +251,38 @@ def test_any_value_comes_out_as_it_is(name: str) -> None:
     assert render_text("{{ first_name }}", {"first_name": shown}) == shown
     assert " ".join(render_body("<p>{{ first_name }}</p>", {"first_name": shown}).text.split()) == " ".join(
         shown.split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "why"),
+    [
+        (
+            "Hello {{ frist_name }}",
+            StepKind.AUTOMATED_EMAIL,
+            "(line 1): there is no variable “frist_name”. Did you mean {{ first_name }}?",
+        ),
+        (
+            "a\n{{ nickname }}",
+            StepKind.TASK,
+            "(line 2): there is no variable “nickname”. A custom field is written {{ fields.nickname }}.",
+        ),
+        ("{{ contact.firstName }}", StepKind.MANUAL_EMAIL, "Did you mean {{ first_name }}?"),
+        ("{{ sender.nam }}", StepKind.AUTOMATED_EMAIL, "Did you mean {{ sender.name }}?"),
+        ("{% if lastname %}x{% endif %}", StepKind.AUTOMATED_EMAIL, "Did you mean {{ last_name }}?"),
+        ("{{ unsubscribe_url }}", StepKind.MANUAL_EMAIL, "is there in automated emails only"),
+    ],
+)
+def test_a_variable_that_nobody_has_is_refused_when_it_is_written(source: str, kind: StepKind, why: str) -> None:
+    with pytest.raises(TemplateInvalid) as refused:
+        check_variables(source, kind)
+    assert why in str(refused.value)
+
+
+def test_what_a_template_names_itself_and_any_custom_field_may_be_used() -> None:
+    check_variables(
+        "{% assign who = first_name | default: company %}{% for n in (1..2) %}{{ n }}{{ forloop.index }}{% endfor %}"
+        "{{ who }} {{ fields.anything }} {{ fields['a b'] }} {{ sender.address }} {{ unsubscribe_url }}"
+        "{{ email.size }}",
+        StepKind.AUTOMATED_EMAIL,
     )
