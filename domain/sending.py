@@ -267,9 +267,9 @@ _MARK = f"""
             AND t.removed_at IS NULL AND r.plan_revision >= t.revision AND m.state = 'CONNECTED' AND NOT {IN_FORCE}
             AND c.email = u.to_address AND c.email_bounced_at IS NULL
         ORDER BY r.id
-        -- A contact being changed right now is not waited for, whoever changes it may want the recipient: the message
-        -- is given back and claimed anew with what the contact has become.
-        FOR NO KEY UPDATE OF x FOR SHARE OF r, q FOR KEY SHARE OF m FOR SHARE OF c SKIP LOCKED
+        -- A person being changed right now is not waited for, whoever changes the contact may want the recipient: the
+        -- message is given back and claimed anew with what they have become.
+        FOR NO KEY UPDATE OF x FOR SHARE OF q FOR KEY SHARE OF m FOR SHARE OF r, c SKIP LOCKED
     )
     UPDATE messages x SET state = 'HANDING_OVER', marked_at = now(), lease_until = now() + $10::interval,
         from_address = m.address, to_address = u.to_address, subject = u.subject, text = u.text, html = u.html,
