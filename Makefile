@@ -67,6 +67,7 @@ check: $(STAMP)
 	"$(BIN)/mypy"
 	"$(BIN)/lint-imports"
 	"$(BIN)/relance" schema check
+	"$(BIN)/relance" schema tables --check
 	"$(BIN)/relance" docs lifecycle --check
 	"$(BIN)/pytest" -q tests/cli/test_drift.py
 

@@ -37,7 +37,7 @@ app = typer.Typer(
 )
 import_app = typer.Typer(help="Bring in what other systems hold.", no_args_is_help=True)
 feed_app = typer.Typer(help="The numbered feed of changes.", no_args_is_help=True)
-schema_app = typer.Typer(help="The GraphQL schema.", no_args_is_help=True)
+schema_app = typer.Typer(help="The GraphQL schema, and the tables below it.", no_args_is_help=True)
 docs_app = typer.Typer(help="Pages that are made from the code.", no_args_is_help=True)
 _GROUPS: Final = {
     "keys": keys_app,
@@ -254,6 +254,16 @@ def schema_check(
     if not file.is_file() or file.read_text(encoding="utf-8").strip() != sdl().strip():
         raise CannotGoOn(f"{file} is not what the code says any more. Run: relance schema print > {file}")
     say(f"{file} is up to date.")
+
+
+@schema_app.command("tables")
+def schema_tables(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 when out of date.")] = False,
+) -> None:
+    """Make domain/tables/snapshot.sql anew from the migrations: what an empty database is given at once."""
+    from cli.table_snapshot import main as make_snapshot
+
+    make_snapshot(check=check)
 
 
 @docs_app.command("lifecycle")
