@@ -79,7 +79,8 @@ witness: $(STAMP)
 	@"$(BIN)/pytest" -q -m witness
 
 faults: $(STAMP)
-	@RELANCE_FAULT_RUNS="$${RELANCE_FAULT_RUNS:-10}" "$(BIN)/pytest" -q tests/faults
+	@RELANCE_FAULT_RUNS="$${RELANCE_FAULT_RUNS:-10}" "$(BIN)/pytest" -q -m "witness or not witness" \
+	  tests/faults tests/witness/test_replies_by_imap.py
 
 bench: $(STAMP)
 	@"$(BIN)/python" -m bench

@@ -22,6 +22,7 @@ from domain.rules.outcomes import (
     Unknown,
     retry_after,
 )
+from domain.rules.refusal_words import About, about
 
 __all__ = [
     "ERROR_WHEN_PATIENCE_IS_OUT",
@@ -106,15 +107,9 @@ _SIZE = re.compile(r"too (?:large|big|long)|size|exceeds")
 _SEND_AS = re.compile(
     r"not owned by user|sendasdenied|(?:not (?:allowed|permitted|authori[sz]ed)|permissions?) to send (?:as|on)\b"
 )
-_POLICY = re.compile(r"spam|\bblock|blacklist|polic(?:y|ies)|reputation|\brbl\b|dnsbl|\bspf\b|\bdkim\b|\bdmarc\b")
 _DISABLED = re.compile(r"disabled|inactive|not active|deactivated|no longer|(?:does not|doesn't) exist")
+_OF_RFC_5321 = re.compile(r"requested (?:mail )?action (?:not taken|aborted)")
 _TEMPORARILY = re.compile(r"temporar")
-_WHO = r"(?:user|recipient|mailbox|account|addressee?|local part)"
-_USER_UNKNOWN = re.compile(
-    rf"no such {_WHO}|(?:unknown|invalid) {_WHO}|no mailbox|not a (?:valid|known) {_WHO}"
-    rf"|{_WHO}\b[^;]{{0,80}}?(?:unknown|not found|(?:does not|doesn't|not) exist|no longer|not known)"
-)
-_NOT_ABOUT_THE_RECIPIENT = re.compile(r"\bsender\b|\bfrom address\b")
 
 _DEAD_ADDRESS = frozenset({"1.1", "1.2", "1.3", "1.6", "1.10", "4.4"})
 _REASON_LEFT_OPEN = frozenset({None, "0.0", "1.0", "2.0", "3.0", "4.0", "4.1", "5.0"})
@@ -232,23 +227,27 @@ def _recipient_or_content_refused(answer: _Answer) -> Outcome:
         return Refused("MESSAGE_TOO_LARGE", answer.reply)
     if answer.reason == "2.2":
         return Later(LaterReason.MAILBOX_FULL, answer.reply)
-    if answer.code == 552 and answer.reason in _REASON_LEFT_OPEN:
-        if answer.says(_SIZE) and not answer.says(_FULL):
+    found = about(answer.text, {answer.reason or ""})
+    if answer.reason in _REASON_LEFT_OPEN | _DEAD_ADDRESS:
+        if found is About.TOO_LARGE:
             return Refused("MESSAGE_TOO_LARGE", answer.reply)
-        return Later(LaterReason.MAILBOX_FULL, answer.reply)
+        if found is About.FULL or (answer.code == 552 and found is None):
+            return Later(LaterReason.MAILBOX_FULL, answer.reply)
+        if found is About.UNPROVEN:
+            return Refused("DOMAIN_NOT_AUTHENTICATED", answer.reply)
     if answer.reason in _SENDER_UNKNOWN:
         return Refused("SENDER_NOT_ALLOWED", answer.reply)
-    if _is_a_dead_address(answer):
+    if _is_a_dead_address(answer, found):
         return Refused("EMAIL_INVALID", answer.reply, hard_bounce=True)
-    known = (answer.reason or "").startswith("6.") or answer.says(_POLICY)
+    known = (answer.reason or "").startswith("6.") or found not in (None, About.WAY)
     return Refused("RECIPIENT_REFUSED_CONTENT", answer.reply, recognised=known)
 
 
-def _is_a_dead_address(answer: _Answer) -> bool:
+def _is_a_dead_address(answer: _Answer, found: About | None) -> bool:
     if answer.reason in _DEAD_ADDRESS:
+        return found in (None, About.NOBODY, About.NO_HOST, About.WAY)
+    if answer.reason == "2.1" and answer.says(_DISABLED) and not answer.says(_TEMPORARILY):
         return True
-    if answer.reason == "2.1":
-        return answer.says(_DISABLED) and not answer.says(_TEMPORARILY)
-    if answer.code not in (550, 551, 553) or answer.reason not in _REASON_LEFT_OPEN:
-        return False
-    return answer.says(_USER_UNKNOWN) and not answer.says(_POLICY) and not answer.says(_NOT_ABOUT_THE_RECIPIENT)
+    if answer.stage is not Stage.RCPT_TO and (answer.code not in (550, 551, 553) or answer.says(_OF_RFC_5321)):
+        return False  # of a message, the same words are used for a refused content
+    return found in (About.NOBODY, About.NO_HOST)

@@ -90,6 +90,7 @@ TABLE: list[tuple[tuple[Stage, ...], int | None, str, object]] = [
     ((RCPT, DOT), 550, "5.0.0 <a@b>... User unknown", BOUNCED),
     ((RCPT, DOT), 550, "Recipient address rejected: User unknown in virtual mailbox table", BOUNCED),
     ((DOT,), 554, "host mx.example.com said: 550 5.1.1 bad", BOUNCED),
+    ((RCPT,), 550, "Requested action not taken: mailbox unavailable", BOUNCED),
     ((RCPT,), 550, "Sender mailbox not found", CONTENT),
     # RCPT, dot | 5.2.2, 552 full, 4.2.2 | mailbox full
     ((RCPT, DOT), 552, "5.2.2 Over quota", FULL),
@@ -130,7 +131,7 @@ TABLE: list[tuple[tuple[Stage, ...], int | None, str, object]] = [
     ((RCPT,), 450, "4.2.1 Receiving mail too quickly", SOFT),
     # any | 5xx else, no known text | Error, not Bounced
     ((RCPT, DATA, DOT), 554, "Transaction failed", CONTENT),
-    ((RCPT, DOT), 550, "Requested action not taken: mailbox unavailable", CONTENT),
+    ((DOT,), 550, "Requested action not taken: mailbox unavailable", CONTENT),
     # the basic code wins on 4 against 5, the enhanced one on the reason
     ((RCPT,), 450, "5.1.1 Unknown, perhaps", SOFT),
     ((RCPT,), 550, "4.1.1 Unknown", BOUNCED),

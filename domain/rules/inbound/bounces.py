@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from domain.rules.inbound.reports import Undelivered
+from domain.rules.refusal_words import About, about, is_sure, says_it_so, without_links, words_alone
 from domain.rules.step_errors import StepErrorCode
 
 DETAIL_AT_MOST: Final = 500
@@ -36,143 +37,40 @@ class Verdict:
     detail: str
 
 
-def _any(*phrases: str) -> re.Pattern[str]:
-    return re.compile("|".join(phrases), re.IGNORECASE)
-
-
-_WHO: Final = (
-    r"(?:user(?:name)?|recipient|mail ?box|account|addressee|local[- ]?part|alias|customer|person|subscriber|"
-    r"(?:e-?mail |destination |recipient )?address(?:ee)?)"
-)
-_LOCAL_TABLE: Final = r"unknown in (?:\w+ ){0,4}(?:table|list|map)"
-_UNKNOWN_USER: Final = _any(
-    rf"\b(?:unknown|unkown|unexisting|nonexist(?:e|a)nt|non-exist(?:e|a)nt|no such|not? (?:known|valid)|bad|"
-    rf"incorrect|undefined|invalid)[ -](?:or \w+ |local |final |virtual |rcpt |destination |e-?mail |mail )*{_WHO}\b",
-    rf"\b{_WHO}s?\b[^;.\n]{{0,70}}?\b(?:unknown|unkown|not known|not found|not be found|not exist|doesn'?t exist|"
-    rf"non-?exist\w*|not recogni[sz]ed|no longer (?:valid|exists?|available|in use|on|here|an?)|not (?:a )?valid|"
-    rf"(?:is |was )?invalid|not listed|not in (?:the )?(?:directory|list)|unavailable|deleted|closed|expunged)\b",
-    r"\bno (?:mailbox|account|user|recipient)s? (?:here|by that name|with (?:this|that)|found|exists?|of that name)",
-    r"\bno valid (?:recipients?|cell phone|rcpt)",
-    r"doesn'?t (?:have|handle) an? .{0,60}?account",
-    r"does not have an? .{0,60}?account",
-    r"\b(?:isn'?t|is not) (?:a |an? )?(?:valid|known|active|existing|local) (?:e-?mail |mail )?"
-    r"(?:user|recipient|mailbox|account|address)",
-    r"not (?:our|a local) (?:customer|user|member)",
-    r"recipnotfound|nosuchuser|user[._ -]unknown|unknown[._ -]user",
-    r"not a known user|no mail ?box here|address(?:ee)? unknown|who are you looking for",
-    r"recipient name is not recogni[sz]ed|unroute?able address|unknown or illegal alias|alias unknown",
-    r"(?:delivery|recipient|destination|rcpt|to) address (?:is )?(?:rejected|invalid)\W*$",
-    r"address rejected \S+@\S+\W*$|#5\.1\.[01] address rejected",
-    r"(?:bad|invalid|malformed) (?:destination|recipient) (?:mailbox )?address",
-    r"requested action not taken: mailbox (?:unavailable|not found)",
-    rf"{_LOCAL_TABLE}",
-    r"destinataire.{0,30}(?:inconnu|invalide|introuvable)|adresse.{0,60}(?:invalide|introuvable|inexistante)",
-    r"utilisateur inconnu|bo[iî]te.{0,30}inexistante|n'existe pas",
-    r"(?:empfänger|benutzer|adresse|postfach)\w*.{0,40}(?:unbekannt|existiert nicht|nicht gefunden|ungültig)",
-    r"unbekannte[rn]? (?:empfänger|benutzer|adresse)",
-    r"(?:usuario|destinatario|direcci[oó]n|buz[oó]n|cuenta).{0,40}(?:desconocid|no existe|inexistente|no"
-    r" encontrad|inv[aá]lid)",
-    r"(?:utente|destinatario|casella|indirizzo).{0,40}(?:sconosciut|inesistente|non trovat|non esiste|non valid)",
-    r"(?:usu[aá]rio|destinat[aá]rio|endere[cç]o|conta).{0,40}(?:desconhecid|n[aã]o existe|inexistente|inv[aá]lid)",
-    r"(?:пользовател|почтовый ящик|адрес|получател)\w*.{0,40}(?:не существует|не найден|неизвест)",
-    r"宛先.{0,20}(?:見つか|存在し|不明)|ユーザー?.{0,12}(?:見つか|存在し|不明)|メールアドレス.{0,20}(?:見つか|存在し)",
-    r"收件人.{0,12}不存在|用户不存在|邮箱不存在",
-)
-_SURE_USER: Final = _any(
-    r"doesn'?t have an? .{0,60}?account|does not have an? .{0,60}?account|email account that you tried to reach"
-    r" does not",
-)
-_UNKNOWN_HOST: Final = _any(
-    r"\b(?:unknown|no such|nonexistent|unresolv\w*|invalid|bad) (?:mail )?(?:host|domain)",
-    r"\b(?:host|domain|hostname|server)s?(?: or domain)?(?: name)?\b[^;.\n]{0,60}?\b(?:unknown|not found|not exist|"
-    r"doesn'?t exist|not be found|couldn'?t be found|non-?existent|not reachable|no mx)",
-    r"\bno such domain|nxdomain|name or service not known|address lookup failed|no dns data|domain lookup failed",
-    r"(?:find|found|resolve) any (?:host|mail server)|couldn'?t find any host|no (?:mx|a) record|unrouteable "
-    r"(?:mail )?domain",
-    r"mx records point to non-?existent|illegal host/domain|dns error.{0,40}(?:nxdomain|domain name not found)",
-)
-_TAKES_NO_MAIL: Final = _any(
-    r"null ?mx|does not accept (?:any )?(?:e-?)?mail\b|doesn'?t accept (?:any )?(?:e-?)?mail\b|no mx found|"
-    r"(?:domain|host|recipient)\b.{0,40}not (?:accept|configured to (?:accept|receive))\w* (?:e-?)?mail|"
-    r"destination (?:domain|server) .{0,30}does not receive"
-)
-_MOVED: Final = _any(
-    r"(?:user|recipient|mailbox|address|account|person)\b.{0,60}\b(?:has moved|have moved|moved to|has changed|"
-    r"has been (?:replaced|moved)|new address)",
-    r"no longer (?:at|works? (?:for|at)|with|using) (?:this|that|the)?|left the company|moved; please try|"
-    r"mail address (?:has )?changed|(?:the )?new address (?:is|:)|adresse.{0,20}a changé|\bhas moved to\b|user moved",
-)
-_FULL: Final = _any(
-    r"\b(?:mail ?box|inbox|folder|account|user|recipient|he|maildir)\b.{0,50}\b(?:full|over ?quota|quota exceeded|"
-    r"exceed\w* (?:\w+ ){0,4}(?:quota|storage|space|limit|size))",
-    r"over (?:the )?(?:\w+ ){0,3}quota|quota (?:\w+ ){0,3}(?:exceed|violat|limit|reach|is full)|overquota|out of"
-    r" storage|"
-    r"(?:disk|storage|mailbox) (?:quota|space|limit)|exceed\w* (?:\w+ ){0,3}(?:quota|storage)|mailbox (?:is )?full|"
-    r"exceeds? (?:his|her|their|its) quota|insufficient (?:disk|system|storage)|shutoffquota|too many messages in|"
-    r"postfach.{0,20}voll|bo[iî]te.{0,30}pleine|buz[oó]n.{0,20}lleno|casella.{0,20}piena|переполнен|容量|"
-    r"no space left|not enough (?:disk )?space|no more space|has too many messages|storage (?:is )?full",
-)
-_SIZE: Final = _any(
-    r"(?:message|mail|size|length)\b.{0,40}\b(?:exceed\w*|too (?:large|big|long)|larger than|over limit)|"
-    r"too (?:large|big) (?:a )?(?:message|mail)|maximum (?:message )?size|size limit"
-)
-_SUSPENDED: Final = _any(
-    r"suspend|disabled|frozen|inactive|not active|deactivat|locked|temporar\w+ (?:unavailable|locked)|"
-    r"has not logged|dormant|out of service|currently not (?:accept|receiv)"
-)
-_UNPROVEN: Final = _any(
-    r"\bspf\b|\bdkim\b|\bdmarc\b|unauthenticated (?:e?mail|sender)|sender ?id|authentication (?:check|fail)|"
-    r"reverse dns|\brdns\b|\bptr\b|(?:not|failed to) authenticat"
-)
-_POLICY: Final = _any(
-    r"\bspam\w*|\bunsolicited|\bube\b|\bbulk\b|\bblock(?:ed|ing|list)?\b|black ?list|deny ?list|block ?list|"
-    r"\brbl\b|dnsbl|"
-    r"spamhaus|spamcop|barracudacentral|polic(?:y|ies)|reputation|\bbanned?\b|virus|malware|phish|suspicious|"
-    r"prohibit|not permitted|permission|denied|forbidden|unauthori[sz]ed|not authori[sz]ed|not allowed|access restrict|"
-    r"relay\w* (?:access )?(?:denied|not|prohibit|reject|refus|mail)|(?:no|not|denied|unable to|cannot) relay|"
-    r"open relay|"
-    r"autoris\w+|autoriz\w+|berechtig\w+|content (?:was )?(?:rejected|refused|filter)|message (?:was )?"
-    r"(?:content )?(?:filtered|rejected|refused|blocked)|"
-    r"your (?:message|mail|e-?mail|ip|host|server|domain|country)\b.{0,60}(?:reject|refus|block|not accept|denied)|"
-    r"complaint|abus|rate limit|too many|too much|thrott|limit exceeded|max(?:imum)? (?:\w+ )?connection|exceeded the|"
-    r"sender\b.{0,60}(?:reject|refus|denied|not exist|invalid|verif|unknown|not found|unroutable|block)|"
-    r"(?:domain of |from |return |unroutable |originator )sender|sender(?:'s)? (?:domain|address)|"
-    r"mail from|from address|preferences|refused due to|not verified|verification|unverifiable|"
-    r"client host|your ip|client ip|ip (?:address )?\S+ (?:is|has|was)|bad (?:helo|ehlo|sender)|helo|not a"
-    r" member|restricted|only accepts|private|greylist"
-)
-_NETWORK: Final = _any(
-    r"expired|time[d ]?[- ]?out|timeout|could not deliver for|in the queue too long|too long in|retry time|"
-    r"no route to host|connection (?:refused|reset|closed|lost|dropped|failed)|requests to connect|too many hops|"
-    r"hop count|mail loop|loops? back|loop detected|network (?:error|is unreachable)|unreachable|deferred|"
-    r"temporar|try again later|lost connection|establish an? smtp connection|unable to connect|gave up|giving up after|"
-    r"name server.{0,30}(?:failure|timeout|reply)|malformed or unexpected|server failure|wasn't able to establish"
-)
-_DELAYED: Final = _any(
+_DELAYED: Final = re.compile(
     r"\bdelay(?:ed)?\b|still being retried|will be retried|will (?:continue to )?(?:keep )?try|temporary failure"
     r" report|"
     r"delivery attempts will continue|not yet (?:been )?delivered|warning message only|does not need to be resent|"
-    r"do not need to re-?send|message will be retried|has not been delivered yet|no action is required"
+    r"do not need to re-?send|message will be retried|has not been delivered yet|no action is required",
+    re.IGNORECASE,
 )
-_GIVEN_UP: Final = _any(
+_GIVEN_UP: Final = re.compile(
     r"not going to try again|giving up|gave up|delivery (?:has )?failed|permanent|will not be retried|returned"
-    r" to sender"
+    r" to sender",
+    re.IGNORECASE,
 )
 
-_URL: Final = re.compile(r"https?://\S+|www\.\S+", re.IGNORECASE)
-_ADDRESS: Final = re.compile(r"<?[^\s<>]+@[^\s<>,;:]+>?")
 _ENHANCED: Final = re.compile(r"(?<![\d.])([45])\.(\d{1,2})\.(\d{1,3})(?![\d.]*\d)")
 _REPLY_CODE: Final = re.compile(r"(?<![\d.-])([45][0-5]\d)(?=[ \-:#,]|$)")
 _NAMELESS: Final = re.compile(r"\b550[ :]*: user unknown", re.IGNORECASE)
 _NAMED: Final = re.compile(r"\b550 <[^<>\s]+@[^<>\s]+>: user unknown", re.IGNORECASE)
-_NOBODY_AT_MICROSOFT: Final = re.compile(r"5\.4\.1\b.{0,400}\brecipient address rejected: access denied", re.IGNORECASE)
-_NOBODY_AT_OUTLOOK: Final = re.compile(r"mailbox unavailable \(-?\d+:\d+:-?\d+\)", re.IGNORECASE)
 _QUOTED_ANSWER: Final = re.compile(
     r"(?:error that the other server returned was|remote host said|server response was|responded as follows|"
     r"server message|response from the remote server(?: was)?|following error message|host \S+ said|\bsaid)\s*[:\n]",
     re.IGNORECASE,
 )
+_RECIPIENT_OR_SENDER_REFUSED: Final = re.compile(r"(?:sender|recipient) address rejected", re.IGNORECASE)
 _MTA_TYPE: Final = re.compile(r"^\s*[A-Za-z][A-Za-z0-9-]*;")
+
+_MILDER: Final = {
+    About.FULL: StepErrorCode.MAILBOX_FULL,
+    About.TOO_LARGE: StepErrorCode.MESSAGE_TOO_LARGE,
+    About.UNPROVEN: StepErrorCode.DOMAIN_NOT_AUTHENTICATED,
+    About.POLICY: StepErrorCode.RECIPIENT_REFUSED_CONTENT,
+    About.SUSPENDED: StepErrorCode.SOFT_BOUNCE_EXHAUSTED,
+    About.SENDER: StepErrorCode.SENDER_NOT_ALLOWED,
+}
+"""What says nothing against the address: the mailbox's state, the message, the sender, a policy."""
 
 _DEAD: Final = frozenset({"1.0", "1.1", "1.2", "1.3", "1.6", "1.10", "4.4"})
 
@@ -196,7 +94,9 @@ def verdict(one: Undelivered) -> Verdict:
 def _answer(words: str) -> str:
     """Return the mail server's own words, where a report quotes them."""
     found = _QUOTED_ANSWER.search(words)
-    return words[found.end() :] if found else words
+    if found is None or _RECIPIENT_OR_SENDER_REFUSED.search(words, 0, found.start()):
+        return words  # what is quoted inside an answer is the reason of that answer
+    return words[found.end() :]
 
 
 def _is_delayed(one: Undelivered) -> bool:
@@ -209,9 +109,9 @@ def _is_delayed(one: Undelivered) -> bool:
 
 def _of_words(text: str, one: Undelivered) -> tuple[Fate, StepErrorCode] | None:
     """Return what the words say; None when they say nothing that is known."""
-    bare = _ADDRESS.sub(" <> ", _URL.sub(" ", text))
+    bare = words_alone(text)
     codes = [
-        f"{major}.{int(subject)}.{int(detail)}" for major, subject, detail in _ENHANCED.findall(_URL.sub(" ", text))
+        f"{major}.{int(subject)}.{int(detail)}" for major, subject, detail in _ENHANCED.findall(without_links(text))
     ]
     reasons = {code[2:] for code in codes}
     replies = [reply for reply in _REPLY_CODE.findall(bare) if reply[1:] != "00"]
@@ -219,53 +119,34 @@ def _of_words(text: str, one: Undelivered) -> tuple[Fate, StepErrorCode] | None:
         replies and not codes and all(reply[0] == "4" for reply in replies)
     )
     for_now = for_now or (not codes and not replies and one.status.startswith("4."))
-    if _NOBODY_AT_MICROSOFT.search(text) or _NOBODY_AT_OUTLOOK.search(text):
-        return Fate.HARD, StepErrorCode.EMAIL_INVALID
-    if milder := _not_about_the_address(bare, text, reasons):
-        return milder
-    if for_now or one.command in ("MAIL", "HELO", "EHLO"):
+    found = about(text, reasons)
+    if found in _MILDER:
+        return Fate.FAILED, _MILDER[found]
+    if (for_now or one.command in ("MAIL", "HELO", "EHLO")) and not says_it_so(text, reasons):
         return (Fate.FAILED, StepErrorCode.SOFT_BOUNCE_EXHAUSTED) if codes or replies else None
-    if (_UNKNOWN_HOST.search(bare) or _TAKES_NO_MAIL.search(bare)) and not _NETWORK.search(bare):
+    if found is About.NO_HOST or (reasons & _DEAD and found is not About.WAY):
         return Fate.HARD, StepErrorCode.EMAIL_INVALID
-    says_unknown = bool(_UNKNOWN_USER.search(bare) or _MOVED.search(bare))
-    if reasons & _DEAD and (says_unknown or not _NETWORK.search(bare)):
+    if found is About.NOBODY:
+        return _nobody(text, one, reasons, bool(replies or codes))
+    return (Fate.FAILED, StepErrorCode.SOFT_BOUNCE_EXHAUSTED) if found is About.WAY else None
+
+
+def _nobody(text: str, one: Undelivered, reasons: set[str], has_code: bool) -> tuple[Fate, StepErrorCode] | None:
+    """Return what it means that the words speak of an unknown user: who says it, and in answer to what?
+
+    To RCPT it is about the address; so is what the reporting system says itself. After DATA, or where the stage is not
+    told, the same words are also used for a refused message.
+    """
+    about_address = one.command == "RCPT" or not has_code or bool(_NAMED.search(text))
+    if _NAMELESS.search(text) or (one.command == "DATA" and not is_sure(text)):
+        about_address = bool(reasons & _DEAD or one.status[2:] in _DEAD)
+    if says_it_so(text, reasons) or (is_sure(text) and one.command):
+        about_address = True
+    if about_address:
         return Fate.HARD, StepErrorCode.EMAIL_INVALID
-    if says_unknown:
-        # Who says it, and about what? To RCPT it is about the address; so is what the reporting system says itself.
-        # After DATA, or where the stage is not told, the same words are also used for a refused message.
-        about_address = one.command == "RCPT" or not (replies or codes) or bool(_NAMED.search(text))
-        if _NAMELESS.search(text) or (one.command == "DATA" and not _SURE_USER.search(bare)):
-            about_address = bool(reasons & _DEAD or one.status[2:] in _DEAD)
-        if _SURE_USER.search(bare) and one.command:
-            about_address = True
-        if about_address:
-            return Fate.HARD, StepErrorCode.EMAIL_INVALID
-        if one.status.startswith("5.") and one.status[2:] in _DEAD - {"1.0"}:
-            return None
-        return Fate.FAILED, StepErrorCode.RECIPIENT_REFUSED_CONTENT
-    if _NETWORK.search(bare):
-        return Fate.FAILED, StepErrorCode.SOFT_BOUNCE_EXHAUSTED
-    return None
-
-
-def _not_about_the_address(bare: str, text: str, reasons: set[str]) -> tuple[Fate, StepErrorCode] | None:
-    """Return why it failed when that is the mailbox's state, the sender, the content or a policy."""
-    if "2.2" in reasons or _FULL.search(bare):
-        return Fate.FAILED, StepErrorCode.MAILBOX_FULL
-    if reasons & {"2.3", "3.4"} or _SIZE.search(bare):
-        return Fate.FAILED, StepErrorCode.MESSAGE_TOO_LARGE
-    if _UNPROVEN.search(bare):
-        return Fate.FAILED, StepErrorCode.DOMAIN_NOT_AUTHENTICATED
-    if any(reason.startswith(("7.", "6.")) for reason in reasons) or _POLICY.search(bare) or _LISTED.search(text):
-        return Fate.FAILED, StepErrorCode.RECIPIENT_REFUSED_CONTENT
-    if _SUSPENDED.search(bare):
-        return Fate.FAILED, StepErrorCode.SOFT_BOUNCE_EXHAUSTED
-    if reasons & {"1.7", "1.8"}:
-        return Fate.FAILED, StepErrorCode.SENDER_NOT_ALLOWED
-    return None
-
-
-_LISTED: Final = re.compile(r"spamhaus|spamcop|barracudacentral|sorbs|uribl|/rbl|postmaster\.live", re.IGNORECASE)
+    if one.status.startswith("5.") and one.status[2:] in _DEAD - {"1.0"}:
+        return None
+    return Fate.FAILED, StepErrorCode.RECIPIENT_REFUSED_CONTENT
 
 
 def _by_status(status: str) -> StepErrorCode:
