@@ -132,6 +132,8 @@ _POLICY: Final = _any(
     r"sender\b.{0,60}(?:reject|refus|denied|not exist|invalid|verif|unknown|not found|unroutable|block)|"
     r"(?:domain of |from |return |unroutable |originator )sender|sender(?:'s)? (?:domain|address)|"
     r"mail from|from address|preferences|refused due to|not verified|verification|unverifiable|"
+    r"\b(?:from|to|subject|date|message-id) header|headers? (?:is |was )?(?:missing|invalid)|\brfc ?-?(?:2|"
+    r"5[36])[28]2[12]\b|"
     r"client host|your ip|client ip|ip (?:address )?\S+ (?:is|has|was)|bad (?:helo|ehlo|sender)|helo|not a"
     r" member|restricted|only accepts|private|greylist"
 )

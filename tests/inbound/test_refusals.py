@@ -1,4 +1,4 @@
-"""The sentences of many providers mean the same in a delivery report and at the hand-over (tests/data/refusals)."""
+"""What many providers say, and in which form, is understood in a report and at the hand-over alike (tests/data)."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,15 @@ from typing import NamedTuple
 import pytest
 
 from domain.rules.inbound.bounces import Fate, verdict
+from domain.rules.inbound.reading import Reading, read
 from domain.rules.inbound.reports import Undelivered
 from domain.rules.outcomes import Later, LaterReason, Outcome, Refused, Stage
 from domain.rules.smtp_replies import classify
 from domain.rules.step_errors import StepErrorCode
 
-_FILE = Path(__file__).parents[1] / "data" / "refusals" / "sentences.txt"
+_DATA = Path(__file__).parents[1] / "data"
+_FILE = _DATA / "refusals" / "sentences.txt"
+_FORMATS = _DATA / "formats"
 _STAGES = {"MAIL": Stage.MAIL_FROM, "RCPT": Stage.RCPT_TO, "DATA": Stage.DOT}
 
 
@@ -67,3 +70,13 @@ def test_at_the_hand_over_the_sentence_of_any_provider_is_understood_alike() -> 
         if sentence.means == "FULL":
             assert isinstance(found, Later), sentence
             assert found.reason is LaterReason.MAILBOX_FULL, sentence
+
+
+@pytest.mark.parametrize("path", sorted(_FORMATS.glob("*.eml")), ids=lambda path: path.stem)
+def test_the_report_of_any_mail_system_tells_whom_it_is_about_and_what_became_of_the_mail(path: Path) -> None:
+    found = read(path.read_bytes())
+    assert isinstance(found, Reading)
+    assert [one.verdict.fate.value.lower() for one in found.reports] == [path.name.partition(".")[0]]
+    address = found.reports[0].address
+    assert address is not None
+    assert address.endswith("@example.com")

@@ -59,6 +59,7 @@ _QUOTED_ANSWER: Final = re.compile(
     r"server message|response from the remote server(?: was)?|following error message|host \S+ said|\bsaid)\s*[:\n]",
     re.IGNORECASE,
 )
+_IN_TRANSCRIPT: Final = re.compile(r"^[^\n]{0,60}(?:<--|<<<|Received >>>) ?([45]\d\d[^\n]*)", re.MULTILINE)
 _RECIPIENT_OR_SENDER_REFUSED: Final = re.compile(r"(?:sender|recipient) address rejected", re.IGNORECASE)
 _MTA_TYPE: Final = re.compile(r"^\s*[A-Za-z][A-Za-z0-9-]*;")
 
@@ -93,6 +94,8 @@ def verdict(one: Undelivered) -> Verdict:
 
 def _answer(words: str) -> str:
     """Return the mail server's own words, where a report quotes them."""
+    if answers := _IN_TRANSCRIPT.findall(words):
+        return " ".join(answers)
     found = _QUOTED_ANSWER.search(words)
     if found is None or _RECIPIENT_OR_SENDER_REFUSED.search(words, 0, found.start()):
         return words  # what is quoted inside an answer is the reason of that answer

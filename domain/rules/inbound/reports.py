@@ -13,10 +13,10 @@ from typing import Final
 
 from domain.rules.html_text import sanitised, text_of
 from domain.rules.inbound.mail import Mail, addresses_in
+from domain.rules.inbound.report_words import SAID_AT_MOST, command_in, people_in, words_about
 
 DELIVERY_STATUS: Final = ("message/delivery-status", "message/global-delivery-status")
 RECIPIENTS_AT_MOST: Final = 50
-_SAID_AT_MOST: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,21 +74,9 @@ _COPY_BEGINS: Final = re.compile(
     r"(?:return-path|received|message-id|mime-version|dkim-signature|content-type|x-mailer) ?:.*)$",
     re.IGNORECASE | re.MULTILINE,
 )
-_COMMAND: Final = (
-    re.compile(r"in reply to (?:the )?(?:end of )?([A-Z]{4})\b"),
-    re.compile(
-        r"(?:in response to|after|the|during)\s+(?:the )?(?:end of )?(?:SMTP )?([A-Z]{4})\b[^\n]{0,12}(?:command|\b)"
-    ),
-    re.compile(r"progress was ([A-Z]{4})\b"),
-    re.compile(r"error from remote mail(?:er| server)? after (?:end of )?(?:pipelined )?(?:sending )?([A-Za-z]{4})\b"),
-    re.compile(r"SMTP(?: command)?\W{1,20}([A-Z]{4})\b"),
-    re.compile(r"^>>> ([A-Z]{4})\b", re.MULTILINE),
-)
-_ADDRESS: Final = re.compile(r"[<(\[\"' :;,=]?([^\s<>()\[\],;:\"'=]+@[^\s<>()\[\],;:\"']+)")
 _BOUNCED: Final = re.compile(r'"emailAddress"\s*:\s*"([^"]{1,400})"([^}]{0,4000})')
 _JSON_FIELD: Final = re.compile(r'"(\w+)"\s*:\s*"([^"]*)"')
 _THE_FOLLOWING: Final = re.compile(r"following (?:recipient|address)|recipient\(s\)", re.IGNORECASE)
-_TO_NOBODY_LEFT: Final = re.compile(r"no valid recipients|need rcpt|no recipients", re.IGNORECASE)
 _FIELD: Final = re.compile(r"^([A-Za-z][A-Za-z0-9-]*)[ \t]*:[ \t]*(.*)$")
 
 
@@ -132,7 +120,7 @@ def returned_text(mail: Mail) -> str:
 
 def undelivered(mail: Mail) -> list[Undelivered]:
     """Return what the report says about each address; an entry without an address when it names none."""
-    notice = notice_of(mail)[: 4 * _SAID_AT_MOST]
+    notice = notice_of(mail)[: 4 * SAID_AT_MOST]
     found = list(_of_fields(mail, notice)) or list(_of_provider(notice)) or list(_of_text(mail, notice))
     found = [replace(one, subject=mail.header("subject")) for one in found] if len(found) == 1 else found
     named = [one for one in found if one.address]
@@ -158,14 +146,14 @@ def _of_fields(mail: Mail, notice: str) -> Iterator[Undelivered]:
                 continue
             address = _address_of(block)
             diagnostics = _diagnostics(block, address)
-            about = _about(notice, address)
+            about = words_about(notice, address)
             yield Undelivered(
                 address=address,
                 action=block.get("action", "").split(" ")[0].strip("().;,").lower(),
                 status=_status(block.get("status", "")),
                 said=diagnostics.strip() or about,
                 notice=about or notice,
-                command=_command(f"{diagnostics}\n{about or notice}"),
+                command=command_in(f"{diagnostics}\n{about or notice}"),
             )
 
 
@@ -228,30 +216,21 @@ def _of_text(mail: Mail, notice: str) -> Iterator[Undelivered]:
     failed = [address for value in mail.all("x-failed-recipients") for address in addresses_in(value)]
     own = _own_addresses(mail)
     begins = _THE_FOLLOWING.search(notice)
-    mentioned = _mentioned(notice[begins.start() :] if begins else notice) or _mentioned(notice)
-    mentioned = [name for name in mentioned if not _is_system(name) and not _is_id(name)]
+    mentioned = people_in(notice[begins.start() :] if begins else notice) or people_in(notice)
     # A mail to oneself comes back to oneself.
     names = failed or [name for name in mentioned if name not in own] or mentioned[:1]
     for address in names:
-        about = _about(notice, address) or notice
+        about = words_about(notice, address) or notice
         yield Undelivered(
             address=address,
             action="",
             status="",
             said=about,
             notice=notice,
-            command=_command(about) or _command(notice),
+            command=command_in(about) or command_in(notice),
         )
     if not names:
-        yield Undelivered(address=None, action="", status="", said=notice, notice=notice, command=_command(notice))
-
-
-def _mentioned(text: str) -> list[str]:
-    """Return the addresses in a text, in order. One that is only part of a server's reply is left to that reply."""
-    found = []
-    for line in text.split("\n"):
-        found += [match[1].strip(".").lower() for match in _ADDRESS.finditer(line)]
-    return list(dict.fromkeys(found))
+        yield Undelivered(address=None, action="", status="", said=notice, notice=notice, command=command_in(notice))
 
 
 def _own_addresses(mail: Mail) -> set[str]:
@@ -274,53 +253,6 @@ def _other_addresses(mail: Mail) -> list[str]:
         found = [address for value in below for address in addresses_in(value)]
     own = set(mail.addresses("from"))
     return [address for address in found if address not in own]
-
-
-def _is_system(address: str) -> bool:
-    local = address.partition("@")[0]
-    return local in ("mailer-daemon", "postmaster", "poostmaster", "abuse", "support", "sysadmin") or address.endswith(
-        ("@postmaster", ".invalid")
-    )
-
-
-def _is_id(address: str) -> bool:
-    """Whether what looks like an address is the identifier of a mail."""
-    local, _, domain = address.partition("@")
-    if "." not in domain and "localhost" not in domain:
-        return True
-    return len(local) > 64 or sum(letter.isdigit() for letter in local) > 12
-
-
-def _about(notice: str, address: str | None) -> str:
-    """Return what the notice says from this address up to the next; "" when it does not name it."""
-    if not address:
-        return ""
-    lowered = notice.lower()
-    begin = lowered.find(address)
-    if begin < 0:
-        return ""
-    begin = notice.rfind("\n", 0, begin) + 1
-    text = notice[begin : begin + _SAID_AT_MOST]
-    for match in _ADDRESS.finditer(text, len(address) + 1):
-        line = text[text.rfind("\n", 0, match.start()) + 1 : match.end() + 3]
-        if (
-            match[1].strip(".").lower() != address
-            and re.match(r"[\W\d]*" + re.escape(match[1]), line)
-            and match.start() > 0
-        ):
-            return text[: match.start()].strip()
-    return text.strip()
-
-
-def _command(text: str) -> str:
-    if _TO_NOBODY_LEFT.search(text) or "does not like recipient" in text or "rejected recipient" in text:
-        return "RCPT"  # sent in one go with what follows: the answer to RCPT is shown under DATA
-    for pattern in _COMMAND:
-        for found in pattern.finditer(text):
-            word = found[1].upper()
-            if word in ("HELO", "EHLO", "MAIL", "RCPT", "DATA"):
-                return word
-    return ""
 
 
 def original_ids(mail: Mail) -> Sequence[str]:
