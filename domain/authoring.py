@@ -12,6 +12,7 @@ import orjson
 
 from domain.database import Tx, fetch, tx
 from domain.plans import SequenceSettings, load_plan
+from domain.public_holidays import with_holidays
 from domain.refusals import Invalid, NotFound, SequenceActionNotAvailable
 from domain.rules.addresses import TimeZoneUnknown, check_time_zone
 from domain.rules.ids import new_id
@@ -48,7 +49,7 @@ async def create(
     sequence_id = new_id()
 
     async def work(t: Tx) -> UUID:
-        _check_settings(settings, t.now)
+        complete = await _complete(settings, t.now)
         await _refuse_taken(t, external_id)
         await t.execute(
             """
@@ -59,7 +60,7 @@ async def create(
             t.workspace_id,
             external_id,
             name.strip(),
-            orjson.dumps(settings.as_json()).decode(),
+            orjson.dumps(complete.as_json()).decode(),
             t.now,
         )
         for position, step in enumerate(steps, start=1):
@@ -122,9 +123,9 @@ async def update(
     async def work(t: Tx) -> UUID:
         row = await locked(t, sequence_id)
         refuse_in(row, {SequenceStatus.ARCHIVED}, "The sequence is archived. Unarchive it first.")
-        if settings is not None:
-            _check_settings(settings, t.now)
-            await _change_times(t, sequence_id, SequenceSettings.from_json(row["settings"]), settings)
+        complete = await _complete(settings, t.now) if settings is not None else None
+        if complete is not None:
+            await _change_times(t, sequence_id, SequenceSettings.from_json(row["settings"]), complete)
         await t.execute(
             "UPDATE sequences SET name = coalesce($3, name), settings = coalesce($4::jsonb, settings), "
             "updated_at = $5, settings_changed_at = CASE WHEN $6 THEN $5 ELSE settings_changed_at END "
@@ -132,7 +133,7 @@ async def update(
             t.workspace_id,
             sequence_id,
             name.strip() if name else None,
-            orjson.dumps(settings.as_json()).decode() if settings else None,
+            orjson.dumps(complete.as_json()).decode() if complete else None,
             t.now,
             settings is not None or mailbox_ids is not None,
         )
@@ -229,13 +230,22 @@ def _check_external_id(external_id: str | None) -> None:
         raise Invalid("An external id has 1 to 200 characters.", field=["externalId"])
 
 
+async def _complete(settings: SequenceSettings, now: datetime) -> SequenceSettings:
+    """Return settings that can be kept, with the days of their public holidays."""
+    complete = await with_holidays(settings, now)
+    _check_settings(complete, now)
+    return complete
+
+
 def _check_settings(settings: SequenceSettings, now: datetime) -> None:
     try:
         zone = check_time_zone(settings.time_zone)
     except TimeZoneUnknown as problem:
         raise Invalid(str(problem), field=["settings", "timeZone"]) from None
     if settings.window is not None and next_opening(now, settings.window, zone) is None:
-        raise Invalid("With these blackout dates the sending window never opens.", field=["settings", "window"])
+        raise Invalid(
+            "With these blackout dates and holidays the sending window never opens.", field=["settings", "window"]
+        )
     if (
         settings.reenrolment not in ("NEVER", "AFTER_END", "AFTER_END_PLUS_DAYS")
         or not 0 <= settings.reenrolment_days <= 3650

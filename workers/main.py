@@ -35,6 +35,7 @@ from domain import (
     inbound,
     mailboxes,
     pending,
+    public_holidays,
     sending,
     settling,
     suppressing,
@@ -110,6 +111,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             Round("guardrails", _guard, every_seconds=30.0),
             Round("abandoned", _abandoned, every_seconds=min(5.0, settings.lease_seconds / 2)),
             Round("forget", _forget_old, every_seconds=600.0),
+            Round("holidays", public_holidays.renew, every_seconds=3600.0),
             Round("watches", watcher.take, every_seconds=min(5.0, settings.lease_seconds / 3)),
             turns,
         ]

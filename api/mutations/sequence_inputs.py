@@ -16,6 +16,7 @@ from api.types.enums import ReenrolmentPolicy, TaskKind, UnconfirmedDeliveryPoli
 from domain.plans import SequenceSettings
 from domain.refusals import Invalid
 from domain.rules.addresses import TimeZoneUnknown
+from domain.rules.holidays import PublicHolidays
 from domain.rules.plan import StepKind
 from domain.rules.timing import SendingWindow, Wait, WaitInvalid, WaitUnit, WindowInvalid
 from domain.steps import NewStep
@@ -44,6 +45,16 @@ class StepInput:
     )
 
 
+@strawberry.input(description="The public holidays on which a sequence sends nothing.")
+class PublicHolidaysInput:
+    country: str = strawberry.field(description="The country, two letters of ISO 3166-1, such as FR.")
+    subdivision: str | None = strawberry.field(
+        default=None,
+        description="A part of the country whose own holidays count, too, as ISO 3166-2 calls it without the country, "
+        "such as BY for Bavaria. Left out or null: only the holidays of the whole country.",
+    )
+
+
 @strawberry.input(description="When automated messages may go out.")
 class SendingWindowInput:
     weekdays: list[Weekday] = strawberry.field(description="On which days; at least one.")
@@ -55,6 +66,10 @@ class SendingWindowInput:
     )
     blackout_dates: list[str] = strawberry.field(
         default_factory=list, description="Dates on which nothing goes out, YYYY-MM-DD."
+    )
+    public_holidays: PublicHolidaysInput | None = strawberry.field(
+        default=None,
+        description="Public holidays on which nothing goes out either. Left out or null: holidays do not count.",
     )
 
 
@@ -157,12 +172,17 @@ def _window(given: SendingWindowInput) -> SendingWindow:
             time_zone=given.time_zone,
             use_recipient_time_zone=given.use_recipient_time_zone,
             blackout_dates=frozenset(_date(text, [*path, "blackoutDates"]) for text in given.blackout_dates),
+            public_holidays=_holidays(given.public_holidays),
         )
     except WindowInvalid as problem:
         name = "blackoutDates" if problem.field == "blackout_dates" else problem.field
         raise Invalid(problem.reason, field=[*path, name]) from None
     except TimeZoneUnknown as problem:
         raise Invalid(str(problem), field=[*path, "timeZone"]) from None
+
+
+def _holidays(given: PublicHolidaysInput | None) -> PublicHolidays | None:
+    return PublicHolidays(given.country.strip().upper(), given.subdivision or None) if given is not None else None
 
 
 def _clock(text: str, path: list[str]) -> time:

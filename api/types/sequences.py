@@ -41,6 +41,23 @@ class Step(Node):
     send_as_reply: bool = strawberry.field(description="Whether it goes out in the thread of the email before it.")
 
 
+@strawberry.type(description="A day on which a country, or a part of it, does not work.")
+class PublicHoliday:
+    date: str = strawberry.field(description="The day, YYYY-MM-DD.")
+    name: str = strawberry.field(description="What it is called, in English where that is known.")
+
+
+@strawberry.type(description="The public holidays on which a sequence sends nothing.")
+class PublicHolidays:
+    country: str = strawberry.field(description="The country, two letters of ISO 3166-1.")
+    subdivision: str | None = strawberry.field(
+        description="The part of the country whose own holidays count, too, as ISO 3166-2 calls it; null = none."
+    )
+    dates: list[PublicHoliday] = strawberry.field(
+        description="The days, earliest first: of this year and at least two more. They are kept up by themselves."
+    )
+
+
 @strawberry.type(description="When automated messages may go out.")
 class SendingWindow:
     weekdays: list[Weekday] = strawberry.field(description="On which days, Monday first.")
@@ -51,6 +68,9 @@ class SendingWindow:
         description="Whether the contact's own zone counts instead, where it is known."
     )
     blackout_dates: list[str] = strawberry.field(description="Dates on which nothing goes out, YYYY-MM-DD.")
+    public_holidays: PublicHolidays | None = strawberry.field(
+        description="The public holidays on which nothing goes out; null = holidays do not count."
+    )
 
 
 @strawberry.type(description="What a sequence is told beside its steps.")

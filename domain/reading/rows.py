@@ -14,6 +14,7 @@ import orjson
 from domain.plans import SequenceSettings
 from domain.reading.history_rows import PendingActionRow
 from domain.rules.dkim import record_name, record_value
+from domain.rules.holidays import PublicHolidays
 from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Action, EndReason, Stage, Status, available_actions
 from domain.rules.plan import SequenceStatus, StepKind
@@ -131,6 +132,24 @@ class WindowView:
     time_zone: str
     use_recipient_time_zone: bool
     blackout_dates: Sequence[str]
+    public_holidays: "PublicHolidaysView | None"
+
+
+@dataclass(frozen=True, slots=True)
+class PublicHolidaysView:
+    """The public holidays that a window keeps, in the words of a screen."""
+
+    country: str
+    subdivision: str | None
+    dates: "Sequence[HolidayView]"
+
+
+@dataclass(frozen=True, slots=True)
+class HolidayView:
+    """One public holiday."""
+
+    date: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +188,8 @@ class SequenceRow:
         window = None
         if found.window is not None:
             stored: dict[str, Any] = found.window.as_json()
-            window = WindowView(**stored | {"weekdays": [_WEEKDAYS[day] for day in stored["weekdays"]]})
+            words = {"weekdays": [_WEEKDAYS[day] for day in stored["weekdays"]]}
+            window = WindowView(**stored | words | {"public_holidays": _holidays(found.window.public_holidays)})
         return SettingsView(
             found.time_zone,
             window,
@@ -180,6 +200,13 @@ class SequenceRow:
             found.exclusive,
             found.on_unconfirmed_delivery,
         )
+
+
+def _holidays(kept: PublicHolidays | None) -> PublicHolidaysView | None:
+    if kept is None:
+        return None
+    days = [HolidayView(day.isoformat(), name) for day, name in sorted(kept.names.items())]
+    return PublicHolidaysView(kept.country, kept.subdivision, days)
 
 
 @dataclass(frozen=True, slots=True)

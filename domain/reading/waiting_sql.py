@@ -28,8 +28,10 @@ _ZONE: Final = (
     "s.settings #>> '{window,time_zone}') ELSE s.settings #>> '{window,time_zone}' END"
 )
 _TODAY: Final = f"(w.now AT TIME ZONE ({_ZONE}))"
+_DAY: Final = f"to_char({_TODAY}, 'YYYY-MM-DD')"
 _BLACKOUT: Final = (
-    f"coalesce(s.settings #> '{{window,blackout_dates}}' ? to_char({_TODAY}, 'YYYY-MM-DD') "
+    f"coalesce((s.settings #> '{{window,blackout_dates}}' ? {_DAY} "
+    f"OR coalesce(s.settings #> '{{window,public_holidays,dates}}' ? {_DAY}, false)) "
     f"AND s.settings #> '{{window,weekdays}}' @> to_jsonb(extract(isodow FROM {_TODAY})::int - 1), false)"
 )
 _AWAY: Final = (

@@ -33,6 +33,7 @@ _WAITING: Mapping[WaitingReason, str] = {
     WaitingReason.SEQUENCE_NOT_ACTIVE: "Waits start when the sequence is activated.",
     WaitingReason.BEING_SENT: "The message of {step} is being sent right now.",
 }
+_ON_A_HOLIDAY: Final = "Nothing goes out on this public holiday ({holiday}); {step} follows {when}."
 
 
 def status_message(s: Situation) -> str:
@@ -52,7 +53,9 @@ def status_message(s: Situation) -> str:
         return _due(s, step.capitalize())
     at = _promised(s, reason)
     when = "later" if at is None else spoken_time(at, s.zone)
-    return _WAITING[reason].format(step=step, Step=step.capitalize(), when=when)
+    holiday = _holiday(s) if reason is WaitingReason.BLACKOUT_DATE else None
+    said = _WAITING[reason] if holiday is None else _ON_A_HOLIDAY
+    return said.format(holiday=holiday, step=step, Step=step.capitalize(), when=when)
 
 
 def _due(s: Situation, step: str) -> str:
@@ -63,6 +66,10 @@ def _due(s: Situation, step: str) -> str:
     if s.mailbox_state == "DISCONNECTED":
         return f"{step} is due, and its mailbox is disconnected."
     return f"{step} is due and goes out at the mailbox's next turn."
+
+
+def _holiday(s: Situation) -> str | None:
+    return s.window.holiday_on(s.now.astimezone(s.zone).date()) if s.window is not None else None
 
 
 def _promised(s: Situation, reason: WaitingReason) -> datetime | None:

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Final, Self
+from typing import Any, Final, Self
 from zoneinfo import ZoneInfo
 
 from domain.rules.addresses import TimeZoneUnknown, check_time_zone
+from domain.rules.holidays import PublicHolidays
 
 LOOK_AHEAD_DAYS: Final = 731
 BLACKOUT_DATES_LIMIT: Final = 1_000
@@ -47,7 +48,8 @@ _LONGEST: Final = {
 
 
 class ClosedBecause(StrEnum):
-    """Why nothing goes out at an instant; two of the waiting reasons of product.md 3."""
+    """Why nothing goes out at an instant; two of the waiting reasons of product.md 3. A public holiday is a blackout
+    date, too."""
 
     OUTSIDE_WINDOW = "OUTSIDE_WINDOW"
     BLACKOUT_DATE = "BLACKOUT_DATE"
@@ -107,6 +109,7 @@ class SendingWindow:
     time_zone: str
     use_recipient_time_zone: bool = False
     blackout_dates: frozenset[date] = frozenset()
+    public_holidays: PublicHolidays | None = None
 
     def __post_init__(self) -> None:
         if not self.weekdays:
@@ -122,6 +125,13 @@ class SendingWindow:
         if len(self.blackout_dates) > BLACKOUT_DATES_LIMIT:
             raise WindowInvalid("blackout_dates", f"There are more than {BLACKOUT_DATES_LIMIT} blackout dates.")
         check_time_zone(self.time_zone)
+
+    def is_blackout_date(self, day: date) -> bool:
+        return day in self.blackout_dates or self.holiday_on(day) is not None
+
+    def holiday_on(self, day: date) -> str | None:
+        """The name of the public holiday on a day."""
+        return self.public_holidays.names.get(day) if self.public_holidays is not None else None
 
     def zone_for(self, recipient_time_zone: str | None) -> ZoneInfo:
         """The zone whose wall clock counts for a recipient; the window's own where theirs is not wanted or unknown."""
@@ -141,12 +151,14 @@ class SendingWindow:
             "time_zone": self.time_zone,
             "use_recipient_time_zone": self.use_recipient_time_zone,
             "blackout_dates": sorted(day.isoformat() for day in self.blackout_dates),
+            "public_holidays": self.public_holidays.as_json() if self.public_holidays is not None else None,
         }
 
     @classmethod
-    def from_json(cls, stored: dict[str, object]) -> Self:
+    def from_json(cls, stored: dict[str, Any]) -> Self:
         """The window that `as_json` wrote."""
         weekdays, blackouts = stored["weekdays"], stored.get("blackout_dates", [])
+        holidays = stored.get("public_holidays")
         if not isinstance(weekdays, list) or not isinstance(blackouts, list):
             raise WindowInvalid("weekdays", "Weekdays and blackout dates are lists.")
         return cls(
@@ -156,6 +168,7 @@ class SendingWindow:
             time_zone=str(stored["time_zone"]),
             use_recipient_time_zone=bool(stored.get("use_recipient_time_zone", False)),
             blackout_dates=frozenset(date.fromisoformat(day) for day in blackouts),
+            public_holidays=PublicHolidays.from_json(holidays) if holidays is not None else None,
         )
 
 
@@ -177,7 +190,7 @@ def after_wait(anchor_at: datetime, wait: Wait, zone: ZoneInfo) -> datetime:
     """The instant at which a wait that began at `anchor_at` is over, never before `anchor_at`.
 
     Minutes and hours are elapsed time. Days and business days keep the wall time of `zone`; Saturdays and Sundays
-    do not count as business days.
+    do not count as business days, public holidays do: what falls on one moves with the window.
     """
     anchor_at = _in_utc(anchor_at)
     match wait.unit:
@@ -203,7 +216,7 @@ def next_opening(at: datetime, window: SendingWindow, zone: ZoneInfo) -> datetim
     today = at.astimezone(zone).date()
     for offset in range(-1, LOOK_AHEAD_DAYS):
         day = today + timedelta(days=offset)
-        if day.weekday() not in window.weekdays or day in window.blackout_dates:
+        if day.weekday() not in window.weekdays or window.is_blackout_date(day):
             continue
         for opening in _possible_openings(day, window, zone):
             if opening >= at and closed_because(opening, window, zone) is None:
@@ -219,7 +232,7 @@ def closed_because(at: datetime, window: SendingWindow, zone: ZoneInfo) -> Close
     local = at.astimezone(zone)
     if local.weekday() not in window.weekdays:
         return ClosedBecause.OUTSIDE_WINDOW
-    if local.date() in window.blackout_dates:
+    if window.is_blackout_date(local.date()):
         return ClosedBecause.BLACKOUT_DATE
     shown = local.time()
     if shown < window.opens or (window.closes != END_OF_DAY and shown >= window.closes):

@@ -1,5 +1,6 @@
 """Recipients of every status in an active, a paused and a draft sequence, with every reason to wait."""
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -110,13 +111,20 @@ async def every_reason_to_wait(workspace_id: UUID, actor: Actor, vault: Vault) -
         await recipients.pause(workspace_id, actor, ids[6])
         await _claim(ids[7], "HANDING_OVER" if number % 2 else "CLAIMED")
         await _timers(ids[8], "paced_until = now() + interval '5 minutes', due_at = now() + interval '5 minutes'")
+        today = (await fetch("SELECT (now() AT TIME ZONE 'Europe/Paris')::date AS day"))[0]["day"]
+        days = [(today + timedelta(days=offset)).isoformat() for offset in (-1, 0, 1)]
         if number == 0:
-            today = (await fetch("SELECT (now() AT TIME ZONE 'Europe/Paris')::date AS day"))[0]["day"]
-            days = [(today + timedelta(days=offset)).isoformat() for offset in (-1, 0, 1)]
             await _alter(
                 "sequences SET settings = jsonb_set(settings, '{window,blackout_dates}', to_jsonb($2::text[]))",
                 sequence_id,
                 days,
+            )
+        if number == 1:  # public holidays at the same time, in place of own dates
+            known = {"country": "FR", "subdivision": None, "through": days[-1], "dates": dict.fromkeys(days, "Noël")}
+            await _alter(
+                "sequences SET settings = jsonb_set(settings, '{window,public_holidays}', $2::jsonb)",
+                sequence_id,
+                json.dumps(known),
             )
 
 

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from domain.rules.holidays import PublicHolidays
 from domain.rules.lifecycle import ENDS, Action, EndReason, Status
 from domain.rules.meanings import END_REASON
 from domain.rules.plan import SequenceStatus, StepKind
@@ -112,6 +113,14 @@ WAITING: dict[WaitingReason, tuple[Situation, str, datetime | None]] = {
         NOW - AN_HOUR,
     ),
 }
+
+
+def test_a_public_holiday_is_called_by_its_name() -> None:
+    named = PublicHolidays("FR", None, date(2029, 12, 31), {date(2026, 11, 23): "Fête {0}"})
+    at_home = replace(DUE, window=replace(office_hours(), closes=END_OF_DAY, public_holidays=named), due_at=NINE)
+    assert waiting_reason(at_home) is WaitingReason.BLACKOUT_DATE
+    sentence = "Nothing goes out on this public holiday (Fête {0}); step 2 follows Tue 24 Nov 09:00 Paris time."
+    assert status_message(at_home) == sentence
 
 
 @pytest.mark.parametrize("reason", WAITING)

@@ -100,6 +100,10 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         {"sequences"},
         "looks for what is left to settle, anywhere",
     ),
+    ("domain.public_holidays", "window,public_holidays,through"): (
+        {"s"},
+        "looks for days that do not reach far enough, anywhere; each is then looked up in its own workspace",
+    ),
     ("domain.suppressing", "WHERE settling ORDER BY id"): ({"suppressions"}, "looks for what is left to end, anywhere"),
     ("domain.unconfirmed", "state = 'HANDING_OVER' AND lease_until < now()"): (
         {"messages"},
