@@ -19,6 +19,7 @@ from domain.reading import (
     contacts,
     error_groups,
     events,
+    guardrails,
     mailboxes,
     messages,
     pending_actions,
@@ -134,6 +135,12 @@ class Loaders:
 
     async def use_of_mailbox(self, row: Any) -> Any:
         return await self._found("use", row.key, mailboxes.use)
+
+    async def guardrail_of_mailbox(self, row: Any) -> Any:
+        return await self._found("guardrail_of_mailbox", row.key, guardrails.of_mailboxes)
+
+    async def guardrail_of_sequence(self, row: Any) -> Any:
+        return await self._found("guardrail_of_sequence", row.key, guardrails.of_sequences)
 
     async def steps_of_sequence(self, row: Any) -> Any:
         return await self._found("steps", row.key, sequences.steps)

@@ -9,6 +9,7 @@ from strawberry.types.execution import ExecutionContext
 from api.documents import UsePrepared
 from api.mutations.deliveries import DeliveryMutations
 from api.mutations.error_groups import ErrorGroupMutations
+from api.mutations.guardrails import GuardrailMutations
 from api.mutations.inbox import InboxMutations
 from api.mutations.incoming import IncomingMutations
 from api.mutations.mailboxes import MailboxMutations
@@ -35,6 +36,7 @@ _HEADING = """\
 class Mutation(
     PeopleMutations,
     MailboxMutations,
+    GuardrailMutations,
     SigningMutations,
     SequenceMutations,
     StepMutations,

@@ -34,6 +34,7 @@ async def create(
     settings: SequenceSettings,
     mailbox_ids: Sequence[UUID] = (),
     external_id: str | None = None,
+    guardrail_limits: str = "{}",
 ) -> UUID:
     """Create a DRAFT with its steps and return its id.
 
@@ -53,8 +54,9 @@ async def create(
         await _refuse_taken(t, external_id)
         await t.execute(
             """
-            INSERT INTO sequences (id, workspace_id, external_id, name, status, settings, created_at, updated_at)
-            VALUES ($1, $2, $3, $4, 'DRAFT', $5, $6, $6) ON CONFLICT (id) DO NOTHING
+            INSERT INTO sequences (id, workspace_id, external_id, name, status, settings, guardrail_limits, created_at,
+                updated_at)
+            VALUES ($1, $2, $3, $4, 'DRAFT', $5, $7, $6, $6) ON CONFLICT (id) DO NOTHING
             """,
             sequence_id,
             t.workspace_id,
@@ -62,6 +64,7 @@ async def create(
             name.strip(),
             orjson.dumps(complete.as_json()).decode(),
             t.now,
+            guardrail_limits,
         )
         for position, step in enumerate(steps, start=1):
             await insert_step(t, sequence_id, new_id(), position, step)
@@ -74,13 +77,15 @@ async def create(
 async def duplicate(
     workspace_id: UUID, sequence_id: UUID, *, name: str | None = None, external_id: str | None = None
 ) -> UUID:
-    """Create a DRAFT with the steps, settings and mailboxes of another sequence, and return its id.
+    """Create a DRAFT with the steps, settings, mailboxes and limits of another sequence, and return its id.
 
     Raises:
         Invalid, NotFound
     """
     rows = await fetch(
-        "SELECT name, settings FROM sequences WHERE workspace_id = $1 AND id = $2", workspace_id, sequence_id
+        "SELECT name, settings, guardrail_limits FROM sequences WHERE workspace_id = $1 AND id = $2",
+        workspace_id,
+        sequence_id,
     )
     if not rows:
         raise NotFound("sequence", field=["id"])
@@ -101,6 +106,7 @@ async def duplicate(
         settings=SequenceSettings.from_json(rows[0]["settings"]),
         mailbox_ids=[row["mailbox_id"] for row in mailboxes],
         external_id=external_id,
+        guardrail_limits=rows[0]["guardrail_limits"],
     )
 
 

@@ -130,8 +130,6 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
             changes[row["id"]] = change
         await _side_effects(t, row, outcome, before, plan)
     written = await write(t, list(changes.values()))
-    bounced = (row for row in rows if isinstance(o := by_id[row["id"]].outcome, Refused) and o.hard_bounce)
-    await guardrails.check(t, [row["mailbox_id"] for row in bounced])
     done = [entry for entry in states if entry[0]["id"] not in changes or entry[0]["recipient_id"] in written]
     await t.execute(
         """
@@ -147,6 +145,8 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
         [at for *_, at in done],
         [_is_the_mailboxes(by_id[row["id"]].outcome) for row, *_ in done],
     )
+    bounced = [row["id"] for row, *_ in done if isinstance(o := by_id[row["id"]].outcome, Refused) and o.hard_bounce]
+    await guardrails.note(t, guardrails.Harm.BOUNCED, bounced)
     unused = [row for row, *_ in done if row["marked_at"] is None]
     if unused:
         await t.execute(

@@ -202,9 +202,8 @@ async def _set_state(workspace_id: UUID, mailbox_id: UUID, state: str, code: str
         await t.execute(
             "UPDATE mailboxes SET state_code = $4, updated_at = $6, "
             # Signing in does not release what a guardrail holds.
-            "state = CASE WHEN $3::text = 'CONNECTED' AND guardrail_since IS NOT NULL THEN 'HELD' ELSE $3::text END, "
-            "state_message = CASE WHEN $3::text = 'CONNECTED' AND guardrail_since IS NOT NULL "
-            "THEN 'Sending is held until a person releases it.' ELSE $5 END, "
+            "state = CASE WHEN $3::text = 'CONNECTED' AND guardrail_hold IS NOT NULL THEN 'HELD' ELSE $3::text END, "
+            "state_message = $5, "
             "next_send_at = CASE WHEN held_back_by = 'MAILBOX_BACKOFF' THEN now() ELSE next_send_at END, "
             "connected_at = CASE WHEN $3::text = 'CONNECTED' THEN $6 ELSE connected_at END, "
             "failures_in_a_row = 0 WHERE workspace_id = $1 AND id = $2",

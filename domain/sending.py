@@ -263,7 +263,8 @@ _MARK = f"""
         JOIN steps t ON t.id = x.step_id
         WHERE x.state = 'CLAIMED' AND x.token = u.token AND x.lease_until > now() AND r.version = u.version
             AND r.current_step_id = x.step_id AND r.step_run = x.step_run
-            AND r.due_at IS NOT NULL AND q.status = 'ACTIVE' AND q.revision = u.sequence_revision
+            AND r.due_at IS NOT NULL AND q.status = 'ACTIVE' AND q.guardrail_hold IS NULL
+            AND q.revision = u.sequence_revision
             AND t.removed_at IS NULL AND r.plan_revision >= t.revision AND m.state = 'CONNECTED' AND NOT {IN_FORCE}
             AND c.email = u.to_address AND c.email_bounced_at IS NULL
         ORDER BY r.id
@@ -283,11 +284,10 @@ _MARK = f"""
 async def mark(marks: Sequence[Mark], *, lease: timedelta = LEASE) -> set[UUID]:
     """Set the second mark on those messages that may go out right now, and return their ids.
 
-    A missing id means: do not send. Its recipient moved, or its sequence was edited, or its sequence, mailbox or a
-    suppression forbids it, or the contact has another address by now or a dead one, or the claim is not this worker's
-    any more. The mark and a pause,
-    stop, edit, opt-out or change of address exclude each other by row locks: after one of those has answered, no mark
-    against it is committed.
+    A missing id means: do not send. Its recipient moved, or its sequence was edited, or its sequence, its mailbox, a
+    guardrail or a suppression forbids it, or the contact has another address by now or a dead one, or the claim is not
+    this worker's any more. The mark and a pause, stop, edit, hold, opt-out or change of address exclude each other by
+    row locks: after one of those has answered, no mark against it is committed.
     """
 
     async def work(t: Tx) -> set[UUID]:

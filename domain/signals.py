@@ -15,6 +15,7 @@ from uuid import UUID
 from domain import guardrails
 from domain.changes import Change, NewError
 from domain.database import Tx, fetch, tx
+from domain.guardrails import Harm
 from domain.plans import SequenceSettings, load_plans
 from domain.refusals import NotFound
 from domain.rules import moves
@@ -35,6 +36,7 @@ _OPTS_OUT = {
     Signal.OPT_OUT: SuppressionReason.UNSUBSCRIBED,
     Signal.COMPLAINT: SuppressionReason.COMPLAINED,
 }
+_HARMS = {Signal.HARD_BOUNCE: Harm.BOUNCED, Signal.COMPLAINT: Harm.COMPLAINED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +104,8 @@ async def apply_within(t: Tx, fact: Fact) -> set[UUID]:
             written = await write(t, changes)
             changed |= written
             waiting = [change.before.id for change in changes if change.before.id not in written]
-    if told.signal in (Signal.HARD_BOUNCE, Signal.COMPLAINT) and named.mailbox_id is not None:
-        await guardrails.check(t, [named.mailbox_id])
+    if told.signal in _HARMS:  # also of a recipient that had ended, or was deleted
+        await guardrails.note_about(t, _HARMS[told.signal], named.id, told.message_id)
     return changed
 
 

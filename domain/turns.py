@@ -39,7 +39,8 @@ QUEUES: Final = """
         FROM q WHERE q.sequence_id IS NOT NULL
     )
     SELECT s.id, s.settling FROM q JOIN sequences s ON s.id = q.sequence_id
-    WHERE s.workspace_id = m.workspace_id AND s.status = 'ACTIVE' AND s.pauses_to_follow IS NULL"""
+    WHERE s.workspace_id = m.workspace_id AND s.status = 'ACTIVE' AND s.pauses_to_follow IS NULL
+        AND s.guardrail_hold IS NULL"""
 
 # That a recipient of such a queue has followed the last edit of its step.
 FOLLOWED: Final = (

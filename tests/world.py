@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 from domain import authoring, enrolment, mailboxes, sequences
@@ -9,11 +10,15 @@ from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.plans import SequenceSettings
 from domain.rules.actor import Actor
+from domain.rules.guardrails import GuardrailCause, Hold
 from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
 from domain.secrets import Vault
 from domain.steps import NewStep
 
+HOLD = Hold(
+    since=datetime(2026, 11, 20, 9, tzinfo=UTC), cause=GuardrailCause.BOUNCES, count=4, sent=60, limit_percent=5.0
+)
 NOW = Wait(0, WaitUnit.MINUTES)
 IN_AN_HOUR = Wait(1, WaitUnit.HOURS)
 

@@ -17,7 +17,7 @@ from api.mutations.payloads import MailboxPayload
 from api.mutations.refusals import MailboxNotConnected, told
 from api.server_parts import SignInRefused, parts_of
 from api.types.step_errors import SuggestedFix
-from domain import guardrails, mailboxes
+from domain import mailboxes
 from domain.mailbox_sign_in import imap_sign_in, smtp_sign_in
 from domain.mailboxes import MailboxFields, RampUp
 from domain.refusals import Invalid
@@ -127,17 +127,6 @@ class MailboxDisconnectInput:
     idempotency_key: str | None = repeatable()
 
 
-@strawberry.input(description="Releases a mailbox that a guardrail holds back.")
-class GuardrailReleaseInput:
-    mailbox_id: strawberry.ID = strawberry.field(description="Which mailbox.")
-    idempotency_key: str | None = repeatable()
-
-
-@strawberry.type(description="What came of releasing a mailbox.")
-class GuardrailReleasePayload(MailboxPayload):
-    pass
-
-
 @strawberry.type(description="What came of adding a mailbox.")
 class MailboxCreatePayload(MailboxPayload):
     pass
@@ -233,15 +222,6 @@ class MailboxMutations:
     async def mailbox_disconnect(self, info: Info, input: MailboxDisconnectInput) -> MailboxDisconnectPayload | None:
         key = await mailboxes.disconnect(info.context.caller.workspace_id, _key(input.id))
         return MailboxDisconnectPayload(mailbox_key=key)
-
-    @mutation(
-        "Lets a mailbox send again that was held because too much of its mail bounced or was reported as spam. What "
-        "happened before counts no more. One that is not held stays as it is.",
-        scope=Scope.MAILBOXES_WRITE,
-    )
-    async def guardrail_release(self, info: Info, input: GuardrailReleaseInput) -> GuardrailReleasePayload | None:
-        key = key_of(Prefix.MAILBOX, input.mailbox_id, ["mailboxId"])
-        return GuardrailReleasePayload(mailbox_key=await guardrails.release(info.context.caller.workspace_id, key))
 
 
 def _not_connected(refused: SignInRefused, address: str, id: strawberry.ID) -> MailboxNotConnected:

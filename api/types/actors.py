@@ -7,7 +7,9 @@ import strawberry
 from api.context import Info
 from api.types import enums as enums
 from api.types.fields import resolved
+from api.types.guardrails import GuardrailLimits
 from api.types.users import User
+from domain.reading import guardrails
 from domain.rules.access import SCOPE_MEANING
 from domain.rules.actor import ActorKind
 
@@ -23,6 +25,11 @@ class Actor:
 class Workspace:
     id: strawberry.ID = strawberry.field(description="Opaque.")
     name: str = strawberry.field(description="Its name.")
+
+    @resolved("Above which rates sending is held, where a mailbox or a sequence has no limits of its own.")
+    async def guardrail_limits(self, info: Info) -> GuardrailLimits:
+        found: GuardrailLimits = await guardrails.of_workspace(info.context.caller.workspace_id)  # type: ignore[assignment]
+        return found
 
 
 @strawberry.type(description="The API key of a request. The secret is never shown again.")

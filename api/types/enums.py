@@ -23,6 +23,7 @@ from domain.edit_effects import MEANING as EDIT_MEANING
 from domain.edit_effects import Effect
 from domain.rules.access import ROLE_MEANING, Role
 from domain.rules.actor import ActorKind
+from domain.rules.guardrails import CAUSE_MEANING, GuardrailCause
 from domain.rules.inbound.reading import Classification as MessageClassification
 from domain.rules.inbox import PendingActionAction as PendingActionAction
 from domain.rules.lifecycle import MEANING as STATUS_MEANING
@@ -180,6 +181,7 @@ _publish(
         MailboxState.HELD: "It is held back by a guardrail until a person releases it.",
     },
 )
+_publish(GuardrailCause, "GuardrailCause", "Why a guardrail holds sending back.", CAUSE_MEANING)
 _publish(
     MessageDirection,
     "MessageDirection",

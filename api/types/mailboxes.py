@@ -7,6 +7,7 @@ import strawberry
 from api.context import Info
 from api.types.enums import MailboxState
 from api.types.fields import resolved
+from api.types.guardrails import Guardrail
 from api.types.node import Connection, Node
 from domain.rules.step_errors import StepErrorCode, sentence
 
@@ -48,7 +49,7 @@ class Mailbox(Node):
     display_name: str | None = strawberry.field(description="The name beside the address.")
     state: MailboxState = strawberry.field(description="Whether it can send.")
     state_code: StepErrorCode | None = strawberry.field(description="Why it is not connected, as a code.")
-    state_message: str | None = strawberry.field(description="Why it is not connected, in words.")
+    state_message: str | None = strawberry.field(description="Why it is not connected, or what holds it, in words.")
     daily_limit: int = strawberry.field(description="How many messages it may send within 24 hours.")
     minimum_gap_seconds: int = strawberry.field(description="The least time between two messages, in seconds.")
     ramp_up: RampUp | None = strawberry.field(description="Its slow start; null where it has none.")
@@ -79,6 +80,11 @@ class Mailbox(Node):
         code = StepErrorCode(use.reading_problem_code) if use.reading_problem_code else None
         words = sentence(code, mailbox_address=self.address, detail=use.reading_problem_words) if code else None
         return MailboxReading(read_at=use.read_at, problem_code=code, problem_message=words)
+
+    @resolved("What watches over its bounces and complaints, and whether it holds the mailbox back.")
+    async def guardrail(self, info: Info) -> Guardrail:
+        found: Guardrail = await info.context.loaders.guardrail_of_mailbox(self)
+        return found
 
     @resolved("How many recipients wait for its turn: their step is due.")
     async def waiting_recipients(self, info: Info) -> int:

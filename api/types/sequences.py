@@ -8,6 +8,7 @@ from api.context import Info
 from api.types import enums as enums
 from api.types.enums import ReenrolmentPolicy, TaskKind, UnconfirmedDeliveryPolicy, Weekday
 from api.types.fields import resolved
+from api.types.guardrails import Guardrail
 from api.types.inputs import RecipientFilter, RecipientOrder
 from api.types.mailboxes import Mailbox
 from api.types.node import After, Connection, First, Node
@@ -120,6 +121,11 @@ class Sequence(Node):
     @resolved("The mailboxes it sends from, in turn.")
     async def mailboxes(self, info: Info) -> list[Mailbox]:
         found: list[Mailbox] = await info.context.loaders.mailboxes_of_sequence(self)
+        return found
+
+    @resolved("What watches over its bounces and complaints, and whether it holds the sequence back.")
+    async def guardrail(self, info: Info) -> Guardrail:
+        found: Guardrail = await info.context.loaders.guardrail_of_sequence(self)
         return found
 
     @resolved("How many recipients have each status; every status is there, 0 included.")

@@ -6,6 +6,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
+import orjson
 
 from domain.plans import SequenceSettings
 from domain.reading.columns import Layout, columns_of, to_contact, to_mailbox, to_sequence, to_step
@@ -13,6 +14,7 @@ from domain.reading.pending_rows import PENDING_COLUMNS, to_pending
 from domain.reading.recipient_steps import Paths, load_paths
 from domain.reading.rows import ContactRow, MailboxRow, RecipientRow, SequenceRow, StepRow
 from domain.reading.waiting_sql import BEING_SENT
+from domain.rules.guardrails import FROM_MAILBOX, IN_SEQUENCE, Hold
 from domain.rules.lifecycle import EndReason, Status, shown_status, stage_of
 from domain.rules.plan import SequenceStatus, StepKind
 from domain.rules.standing import Situation, next_attempt_at, paused_by, view_of, waiting_reason
@@ -81,8 +83,9 @@ class Reader:
             add("pending_action", PENDING_COLUMNS)
         if self._moment:
             turn = ["m.state", 'm.next_send_at + w."offset"', "m.held_back_by", "m.address"]
+            holds = ["m.guardrail_hold", "s.guardrail_hold"]
             away = ["c.time_zone", "c.out_of_office_until"]
-            add("moment", [*columns_of("r", _TIMERS), "w.now", BEING_SENT, *turn, *away, "s.settings"])
+            add("moment", [*columns_of("r", _TIMERS), "w.now", BEING_SENT, *turn, *holds, *away, "s.settings"])
             self._join("mailbox")
             self._join("contact")
         if self._message:
@@ -176,7 +179,7 @@ class Reader:
     def _situation(self, record: Any, status: Status, held_by: Any, paths: Paths | None) -> Situation:
         (
             wait_ends_at, retry_at, paced_until, scheduled_for, due_kind, now, being_sent, state, turn_at,
-            held_back_by, address, time_zone, away_until, stored_settings,
+            held_back_by, address, mailbox_hold, sequence_hold, time_zone, away_until, stored_settings,
         ) = self._layout.values("moment", record)  # fmt: skip
         plain = self._layout.values("plain", record)
         end_reason, sequence_key, step_key, due_at = plain[3], plain[8], plain[9], plain[17]
@@ -202,6 +205,7 @@ class Reader:
             mailbox_state=state,
             mailbox_turn_at=turn_at,
             mailbox_held_back_by=held_back_by,
+            held=_held(mailbox_hold if state == "HELD" else None, sequence_hold),
             out_of_office_until=away_until,
             error_message=sentence(StepErrorCode(code), mailbox_address=address, detail=detail) if code else None,
         )
@@ -211,6 +215,13 @@ class Reader:
         if found is None:
             found = self._windows[sequence_key] = SequenceSettings.from_json(stored)
         return found
+
+
+def _held(mailbox_hold: str | None, sequence_hold: str | None) -> str | None:
+    """Return what holds both back, as its sentence: the sequence's hold before the mailbox's."""
+    if sequence_hold is not None:
+        return Hold.from_json(orjson.loads(sequence_hold)).message(IN_SEQUENCE)
+    return Hold.from_json(orjson.loads(mailbox_hold)).message(FROM_MAILBOX) if mailbox_hold is not None else None
 
 
 def _zone(settings: SequenceSettings, time_zone: str | None) -> ZoneInfo:

@@ -14,6 +14,7 @@ import orjson
 from domain.plans import SequenceSettings
 from domain.reading.history_rows import PendingActionRow
 from domain.rules.dkim import record_name, record_value
+from domain.rules.guardrails import FROM_MAILBOX, Hold
 from domain.rules.holidays import PublicHolidays
 from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Action, EndReason, Stage, Status, available_actions
@@ -61,7 +62,7 @@ class MailboxRow:
     COLUMNS: ClassVar[tuple[str, ...]] = (
         *("id", "address", "display_name", "state", "state_code", "state_message", "daily_limit"),
         *("minimum_gap_seconds", "created_at", "ramp_up_start", "ramp_up_step", "ramp_up_started_at"),
-        *("domain_gap_seconds", "dkim_domain", "dkim_selector", "dkim_public_key"),
+        *("domain_gap_seconds", "dkim_domain", "dkim_selector", "dkim_public_key", "guardrail_hold"),
     )
 
     key: UUID
@@ -69,7 +70,7 @@ class MailboxRow:
     display_name: str | None
     state: str
     state_code: str | None
-    state_message: str | None
+    state_words: str | None
     daily_limit: int
     minimum_gap_seconds: int
     created_at: datetime
@@ -80,10 +81,17 @@ class MailboxRow:
     dkim_domain: str | None
     dkim_selector: str | None
     dkim_public_key: str | None
+    guardrail_hold: str | None  # JSON as it is stored
 
     @property
     def id(self) -> str:
         return to_public(Prefix.MAILBOX, self.key)
+
+    @property
+    def state_message(self) -> str | None:
+        if self.state == "HELD" and self.guardrail_hold is not None:
+            return Hold.from_json(orjson.loads(self.guardrail_hold)).message(FROM_MAILBOX)
+        return self.state_words
 
     @property
     def ramp_up(self) -> "RampUpView | None":

@@ -61,7 +61,7 @@ def _held_back(reason: WaitingReason) -> str:
         f"coalesce(m.held_back_by, '{WaitingReason.MINIMUM_GAP}') = '{reason}' AND m.state = 'CONNECTED' "
         "AND m.next_send_at > now())"
     )
-    return _when(*_DUE, _MAILBOX + name)
+    return _when(*_DUE, "s.guardrail_hold IS NULL", _MAILBOX + name)
 
 
 _CONDITIONS: Mapping[WaitingReason, str] = {
@@ -74,7 +74,7 @@ _CONDITIONS: Mapping[WaitingReason, str] = {
     WaitingReason.DOMAIN_PACING: _when(*_NOBODY_AWAY, _PACED),
     WaitingReason.OUTSIDE_WINDOW: _when(*_UNPACED, _CLOSED, _not(_BLACKOUT)),
     WaitingReason.BLACKOUT_DATE: _when(*_UNPACED, _CLOSED, _BLACKOUT),
-    WaitingReason.GUARDRAIL: _when(*_DUE, _MAILBOX + "m.state = 'HELD')"),
+    WaitingReason.GUARDRAIL: _when(*_DUE, f"(s.guardrail_hold IS NOT NULL OR {_MAILBOX}m.state = 'HELD'))"),
     WaitingReason.DAILY_LIMIT: _held_back(WaitingReason.DAILY_LIMIT),
     WaitingReason.MINIMUM_GAP: _held_back(WaitingReason.MINIMUM_GAP),
     WaitingReason.MAILBOX_BACKOFF: _held_back(WaitingReason.MAILBOX_BACKOFF),

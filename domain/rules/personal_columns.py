@@ -64,14 +64,16 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
         *("address", "address_key", "display_name", "state", "state_code", "state_message", "held_back_by"),
         *("smtp_host", "smtp_security", "smtp_username", "smtp_password"),
         *("imap_host", "imap_security", "imap_username", "imap_password"),
-        *("dkim_domain", "dkim_selector", "dkim_key", "dkim_public_key"),
+        *("dkim_domain", "dkim_selector", "dkim_key", "dkim_public_key", "guardrail_hold", "guardrail_limits"),
     ),
     "mailbox_watches": ("problem_code", "problem_words"),
     "messages": ("direction", "channel", "state", "classification"),
     "pending_actions": ("kind", "task_kind", "closed_by_kind", "outcome", "released_by_kind"),
     "recipient_steps": ("outcome",),
     "recipients": ("status", "end_reason", "due_kind", "enrolled_by_kind"),
-    "sequences": ("external_id", "name", "status", "settings", "pauses_to_follow"),
+    "sequences": (
+        *("external_id", "name", "status", "settings", "pauses_to_follow", "guardrail_hold", "guardrail_limits"),
+    ),
     "step_errors": ("code",),
     "steps": (*("kind", "wait_unit", "subject", "body", "task_kind", "task_title", "task_notes"),),
     # `value`: of a person it is replaced by a keyed hash, in domain/erasing.py
@@ -87,5 +89,5 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     "webhook_endpoints": (
         *("url", "description", "event_types", "disabled_because", "secret", "previous_secret", "epoch"),
     ),
-    "workspaces": ("name", "inbound_secret", "inbound_secret_before"),
+    "workspaces": ("name", "inbound_secret", "inbound_secret_before", "guardrail_limits"),
 }

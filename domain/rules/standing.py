@@ -67,7 +67,8 @@ WAITING_MEANING: Mapping[WaitingReason, str] = {
     WaitingReason.MAILBOX_BACKOFF: "The mail provider asked the whole mailbox to slow down, or could not be reached.",
     WaitingReason.RETRY_BACKOFF: "The other side asked to try this message again later.",
     WaitingReason.FREQUENCY_CAP: "The person has been written to often enough for now.",
-    WaitingReason.GUARDRAIL: "Sending is held because too many messages bounced; a person must release it.",
+    WaitingReason.GUARDRAIL: "Sending from the mailbox or in the sequence is held because too many messages bounced "
+    "or were reported as spam; a person must release it.",
     WaitingReason.OUT_OF_OFFICE: "The person is away; automated messages wait for the return.",
     WaitingReason.SEND_SCHEDULED: "A person chose a later time for this email.",
     WaitingReason.SEQUENCE_NOT_ACTIVE: "The sequence is a draft or archived; waits start when it is activated.",
@@ -132,6 +133,7 @@ class Situation:
     mailbox_state: str | None = None
     mailbox_turn_at: datetime | None = None
     mailbox_held_back_by: str | None = None
+    held: str | None = None  # by a guardrail: the sentence about it
     out_of_office_until: datetime | None = None
     error_message: str | None = None
 
@@ -180,7 +182,7 @@ def _closed(s: Situation) -> WaitingReason:
 
 
 def _turn(s: Situation) -> WaitingReason | None:
-    if s.mailbox_state == "HELD":
+    if s.held is not None:
         return WaitingReason.GUARDRAIL
     if s.mailbox_state != "CONNECTED" or s.mailbox_turn_at is None or s.mailbox_turn_at <= s.now:
         return None
@@ -196,6 +198,6 @@ def next_attempt_at(s: Situation) -> datetime | None:
         return None
     if not s.goes_out_by_itself:
         return s.due_at
-    if s.mailbox_state not in (None, "CONNECTED"):
+    if s.mailbox_state not in (None, "CONNECTED") or s.held is not None:
         return None
     return max(at for at in (s.due_at, s.mailbox_turn_at, s.away_until) if at is not None)

@@ -16,7 +16,7 @@ from domain.rules.standing import PausedBy, Situation, WaitingReason, next_attem
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-# `{step}` is “step 2”, `{Step}` the same at the beginning, `{when}` a time or “later”.
+# `{step}` is “step 2”, `{Step}` the same at the beginning, `{when}` a time or “later”, `{held}` what a guardrail says.
 _WAITING: Mapping[WaitingReason, str] = {
     WaitingReason.WAIT: "Waiting until {when} for {step}.",
     WaitingReason.OUTSIDE_WINDOW: "Waiting for the sending window to open; {step} follows {when}.",
@@ -27,7 +27,7 @@ _WAITING: Mapping[WaitingReason, str] = {
     WaitingReason.MAILBOX_BACKOFF: "The mail provider asked to slow down; {step} goes out {when} or later.",
     WaitingReason.RETRY_BACKOFF: "The other side asked to try later; {step} is tried again {when}.",
     WaitingReason.FREQUENCY_CAP: "This person has been written to often enough for now; {step} follows {when}.",
-    WaitingReason.GUARDRAIL: "Sending from the mailbox is held until a person releases it.",
+    WaitingReason.GUARDRAIL: "{held}",
     WaitingReason.OUT_OF_OFFICE: "The person is away; {step} goes out {when} or later.",
     WaitingReason.SEND_SCHEDULED: "The email of {step} goes out {when}, the time a person chose.",
     WaitingReason.SEQUENCE_NOT_ACTIVE: "Waits start when the sequence is activated.",
@@ -55,7 +55,7 @@ def status_message(s: Situation) -> str:
     when = "later" if at is None else spoken_time(at, s.zone)
     holiday = _holiday(s) if reason is WaitingReason.BLACKOUT_DATE else None
     said = _WAITING[reason] if holiday is None else _ON_A_HOLIDAY
-    return said.format(holiday=holiday, step=step, Step=step.capitalize(), when=when)
+    return said.format(holiday=holiday, step=step, Step=step.capitalize(), when=when, held=s.held)
 
 
 def _due(s: Situation, step: str) -> str:

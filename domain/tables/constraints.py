@@ -68,6 +68,7 @@ CHECKS: dict[str, tuple[str, str]] = {
         "(dkim_key IS NULL) = (dkim_domain IS NULL) AND (dkim_key IS NULL) = (dkim_selector IS NULL) "
         "AND (dkim_key IS NULL) = (dkim_public_key IS NULL)",
     ),
+    "mailboxes_held_for_a_reason": ("mailboxes", "state <> 'HELD' OR guardrail_hold IS NOT NULL"),
     "messages_direction_known": ("messages", _one_of("direction", ["OUTGOING", "INCOMING"])),
     "messages_state_known": (
         "messages",
@@ -250,12 +251,21 @@ INDEXES: dict[str, str] = {
         "ON recipients (sequence_id, due_at DESC NULLS LAST, id DESC) WHERE deleted_at IS NULL"
     ),
     "recipients_by_name": "ON recipients (sequence_id, sort_name, id) WHERE deleted_at IS NULL",
-    "recipients_harmed": "ON recipients (mailbox_id, ended_at) WHERE end_reason IN ('BOUNCED', 'COMPLAINED')",
     "recipients_by_contact": "ON recipients (contact_id, enrolled_at DESC, id DESC)",
     "messages_by_recipient": "ON messages (recipient_id, created_at, id)",
     "messages_by_contact": "ON messages (contact_id, created_at DESC, id DESC)",
     "messages_leases": "ON messages (lease_until) WHERE state IN ('CLAIMED', 'HANDING_OVER')",
     "messages_of_the_day": "ON messages (mailbox_id, marked_at) WHERE marked_at IS NOT NULL",
+    # the samples of the guardrails
+    "messages_of_the_week": "ON messages (sequence_id, marked_at) WHERE marked_at IS NOT NULL AND channel = 'EMAIL'",
+    "messages_harmed_of_mailbox": (
+        "ON messages (mailbox_id, coalesce(marked_at, bounced_at)) "
+        "WHERE bounced_at IS NOT NULL OR complained_at IS NOT NULL"
+    ),
+    "messages_harmed_of_sequence": (
+        "ON messages (sequence_id, coalesce(marked_at, bounced_at)) "
+        "WHERE bounced_at IS NOT NULL OR complained_at IS NOT NULL"
+    ),
     # what the mail server called the message when it took it: some put this in the place of our own id
     "messages_provider_id": (
         "ON messages (workspace_id, substring(reply from '[A-Za-z0-9][A-Za-z0-9._=+-]{15,}')) WHERE state = 'SENT'"

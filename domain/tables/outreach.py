@@ -95,7 +95,8 @@ class Mailbox(Model):
     held_back_by = fields.CharField(max_length=20, null=True)  # which of them moved it: a waiting reason
     last_sequence_id = fields.UUIDField(null=True)  # whose message had the last turn: the next sequence goes on
     failures_in_a_row = fields.IntField(default=0)
-    guardrail_since = fields.DatetimeField(null=True)  # held because of its rates, until a person releases it
+    guardrail_limits: Any = fields.JSONField(db_default={})  # its own, where they are not the workspace's
+    guardrail_hold: Any = fields.JSONField(null=True)  # held because of its rates, until a person releases it
     guardrail_released_at = fields.DatetimeField(null=True)  # machine time: what was before counts no more
     # The key that signs its mail: all four or none. The private half is sealed, see domain/signing_keys.py.
     dkim_domain = fields.CharField(max_length=253, null=True)
@@ -125,6 +126,9 @@ class Sequence(Model):
     pauses_to_follow = ArrayField(element_type="timestamptz", null=True)
     settings_changed_at = fields.DatetimeField(null=True)  # its settings or mailboxes
     revision = fields.IntField(db_default=0)  # rises with every edit: what was claimed before one is claimed anew
+    guardrail_limits: Any = fields.JSONField(db_default={})
+    guardrail_hold: Any = fields.JSONField(null=True)
+    guardrail_released_at = fields.DatetimeField(null=True)
     activated_at = fields.DatetimeField(null=True)
     archived_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField(auto_now_add=True)

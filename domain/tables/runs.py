@@ -83,6 +83,9 @@ class Message(Model):
     tries = fields.SmallIntField(default=1)
     lease_until = fields.DatetimeField(null=True)
     marked_at = fields.DatetimeField(null=True)  # the second mark
+    # Of an outgoing one: when it was first known that its address is dead, that it was reported as spam (machine time).
+    bounced_at = fields.DatetimeField(null=True)
+    complained_at = fields.DatetimeField(null=True)
     at = fields.DatetimeField(null=True)  # business time: sent or received
     created_at = fields.DatetimeField(auto_now_add=True)
 

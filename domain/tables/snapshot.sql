@@ -177,7 +177,6 @@ CREATE TABLE public.mailboxes (
     updated_at timestamp with time zone NOT NULL,
     connected_at timestamp with time zone,
     guardrail_released_at timestamp with time zone,
-    guardrail_since timestamp with time zone,
     domain_gap_seconds integer NOT NULL,
     last_sequence_id uuid,
     ramp_up_start integer,
@@ -187,7 +186,10 @@ CREATE TABLE public.mailboxes (
     dkim_key bytea,
     dkim_public_key character varying(1000),
     dkim_selector character varying(63),
+    guardrail_hold jsonb,
+    guardrail_limits jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT mailboxes_dkim_whole CHECK ((((dkim_key IS NULL) = (dkim_domain IS NULL)) AND ((dkim_key IS NULL) = (dkim_selector IS NULL)) AND ((dkim_key IS NULL) = (dkim_public_key IS NULL)))),
+    CONSTRAINT mailboxes_held_for_a_reason CHECK ((((state)::text <> 'HELD'::text) OR (guardrail_hold IS NOT NULL))),
     CONSTRAINT mailboxes_imap_security_known CHECK ((imap_security IN ('NONE', 'STARTTLS', 'TLS'))),
     CONSTRAINT mailboxes_limits_sensible CHECK (((daily_limit >= 1) AND (minimum_gap_seconds >= 0))),
     CONSTRAINT mailboxes_pace_sensible CHECK (((domain_gap_seconds >= 0) AND (ramp_up_start >= 1) AND (ramp_up_step >= 1))),
@@ -228,6 +230,8 @@ CREATE TABLE public.messages (
     created_at timestamp with time zone NOT NULL,
     absence_key character varying(32),
     quoted_text text,
+    bounced_at timestamp with time zone,
+    complained_at timestamp with time zone,
     CONSTRAINT messages_classification_known CHECK ((classification IN ('HUMAN_REPLY', 'AUTOMATIC_ANSWER', 'OPT_OUT', 'HARD_BOUNCE', 'DELIVERY_DELAYED', 'DELIVERY_FAILED', 'COMPLAINT', 'NOTICE'))),
     CONSTRAINT messages_direction_known CHECK ((direction IN ('OUTGOING', 'INCOMING'))),
     CONSTRAINT messages_lease_while_claimed CHECK (((lease_until IS NOT NULL) = (state IN ('CLAIMED', 'HANDING_OVER')))),
@@ -375,6 +379,9 @@ CREATE TABLE public.sequences (
     settings_changed_at timestamp with time zone,
     revision integer DEFAULT 0 NOT NULL,
     settling boolean DEFAULT false NOT NULL,
+    guardrail_hold jsonb,
+    guardrail_limits jsonb DEFAULT '{}'::jsonb NOT NULL,
+    guardrail_released_at timestamp with time zone,
     CONSTRAINT sequences_paused_at_with_status CHECK (((paused_at IS NOT NULL) = ((status)::text = 'PAUSED'::text))),
     CONSTRAINT sequences_status_known CHECK ((status IN ('DRAFT', 'ACTIVE', 'PAUSED', 'ARCHIVED')))
 );
@@ -582,7 +589,8 @@ CREATE TABLE public.workspaces (
     created_at timestamp with time zone NOT NULL,
     inbound_secret bytea,
     inbound_secret_before bytea,
-    inbound_secret_changed_at timestamp with time zone
+    inbound_secret_changed_at timestamp with time zone,
+    guardrail_limits jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 
 COMMENT ON TABLE public.workspaces IS 'A tenant. Everything else belongs to exactly one.';
@@ -609,8 +617,9 @@ INSERT INTO public.tortoise_migrations VALUES (17, 'models', '0017_guardrails', 
 INSERT INTO public.tortoise_migrations VALUES (18, 'models', '0018_live_edits', now());
 INSERT INTO public.tortoise_migrations VALUES (19, 'models', '0019_turns', now());
 INSERT INTO public.tortoise_migrations VALUES (20, 'models', '0020_signing_keys', now());
+INSERT INTO public.tortoise_migrations VALUES (21, 'models', '0021_guardrail_samples', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 20, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 21, true);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_of_workspace UNIQUE (workspace_id, id);
@@ -780,9 +789,15 @@ CREATE INDEX messages_by_contact ON public.messages USING btree (contact_id, cre
 
 CREATE INDEX messages_by_recipient ON public.messages USING btree (recipient_id, created_at, id);
 
+CREATE INDEX messages_harmed_of_mailbox ON public.messages USING btree (mailbox_id, COALESCE(marked_at, bounced_at)) WHERE ((bounced_at IS NOT NULL) OR (complained_at IS NOT NULL));
+
+CREATE INDEX messages_harmed_of_sequence ON public.messages USING btree (sequence_id, COALESCE(marked_at, bounced_at)) WHERE ((bounced_at IS NOT NULL) OR (complained_at IS NOT NULL));
+
 CREATE INDEX messages_leases ON public.messages USING btree (lease_until) WHERE (state IN ('CLAIMED', 'HANDING_OVER'));
 
 CREATE INDEX messages_of_the_day ON public.messages USING btree (mailbox_id, marked_at) WHERE (marked_at IS NOT NULL);
+
+CREATE INDEX messages_of_the_week ON public.messages USING btree (sequence_id, marked_at) WHERE ((marked_at IS NOT NULL) AND ((channel)::text = 'EMAIL'::text));
 
 CREATE INDEX messages_provider_id ON public.messages USING btree (workspace_id, "substring"(reply, '[A-Za-z0-9][A-Za-z0-9._=+-]{15,}'::text)) WHERE ((state)::text = 'SENT'::text);
 
@@ -821,8 +836,6 @@ CREATE INDEX recipients_due_by_person ON public.recipients USING btree (due_at, 
 CREATE INDEX recipients_due_by_queue ON public.recipients USING btree (mailbox_id, sequence_id, due_at, id) WHERE ((due_kind)::text = 'AUTOMATED_EMAIL'::text);
 
 CREATE UNIQUE INDEX recipients_external_id ON public.recipients USING btree (workspace_id, external_id) WHERE ((external_id IS NOT NULL) AND (deleted_at IS NULL));
-
-CREATE INDEX recipients_harmed ON public.recipients USING btree (mailbox_id, ended_at) WHERE (end_reason IN ('BOUNCED', 'COMPLAINED'));
 
 CREATE UNIQUE INDEX recipients_one_open ON public.recipients USING btree (sequence_id, contact_id) WHERE ((end_reason IS NULL) AND (deleted_at IS NULL));
 

@@ -1,5 +1,7 @@
 """Workspaces and the keys that open them."""
 
+from typing import Any
+
 from tortoise import fields
 from tortoise.models import Model
 
@@ -14,6 +16,7 @@ class Workspace(Model):
     inbound_secret = fields.BinaryField(null=True)
     inbound_secret_before = fields.BinaryField(null=True)
     inbound_secret_changed_at = fields.DatetimeField(null=True)
+    guardrail_limits: Any = fields.JSONField(db_default={})  # those that are not the standard
     created_at = fields.DatetimeField(auto_now_add=True)
 
     class Meta(Model.Meta):

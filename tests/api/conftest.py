@@ -184,3 +184,7 @@ def seq(key: UUID) -> str:
 
 def stp(key: UUID) -> str:
     return to_public(Prefix.STEP, key)
+
+
+def mbx(key: UUID) -> str:
+    return to_public(Prefix.MAILBOX, key)

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import orjson
+
 from domain import pending, users
 from domain.database import fetch
 from domain.rules.actor import ENGINE
@@ -14,7 +16,7 @@ from domain.signals import Fact, apply
 from domain.steps import NewStep
 from tests.api.conftest import Api, rcp, seq, stp
 from tests.inbound.mails import letter
-from tests.world import IN_AN_HOUR, World, email, make_mailbox, manual_email, task
+from tests.world import HOLD, IN_AN_HOUR, World, email, make_mailbox, manual_email, task
 
 Example = Callable[[Api], Awaitable[dict[str, Any]]]
 
@@ -187,8 +189,9 @@ async def _held(api: Api) -> dict[str, Any]:
     """A mailbox that a guardrail holds."""
     id = (await _mailbox(api))["id"]
     await fetch(
-        "WITH u AS (UPDATE mailboxes SET state = 'HELD', guardrail_since = now() WHERE id = $1 RETURNING 1) SELECT 1",
+        "WITH u AS (UPDATE mailboxes SET state = 'HELD', guardrail_hold = $2 WHERE id = $1 RETURNING 1) SELECT 1",
         from_public(id)[1],
+        orjson.dumps(HOLD.as_json()).decode(),
     )
     return {"mailboxId": id}
 
@@ -206,6 +209,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "mailboxUpdate": lambda api: _plus(_mailbox(api), dailyLimit=7),
     "mailboxConnect": _mailbox,
     "mailboxDisconnect": _mailbox,
+    "guardrailUpdate": lambda api: _given(bouncePercent=4.5, windowDays=None),
     "guardrailRelease": _held,
     "mailboxDkimKeyCreate": _mailbox,
     "mailboxDkimKeyRemove": _signing,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+import orjson
+
 from domain import authoring, enrolment, feed, inbox, pending, recipients, sequences
 from domain.contacts import ContactFields
 from domain.database import fetch
@@ -13,7 +15,7 @@ from domain.rules.actor import Actor
 from domain.rules.timing import SendingWindow, parse_wall_time
 from domain.secrets import Vault
 from tests.engine.standing import make_standing
-from tests.world import IN_AN_HOUR, World, email, make_mailbox, manual_email, task
+from tests.world import HOLD, IN_AN_HOUR, World, email, make_mailbox, manual_email, task
 
 WANTS = frozenset(
     {
@@ -71,7 +73,7 @@ async def populate(workspace_id: UUID, actor: Actor, vault: Vault, each: int = 2
 
 async def every_reason_to_wait(workspace_id: UUID, actor: Actor, vault: Vault) -> None:
     """Put recipients into each of the situations that waiting reasons speak of, by their timers."""
-    turns = {"DAILY_LIMIT": 300, "MINIMUM_GAP": 20, "MAILBOX_BACKOFF": 60, None: -60, "HELD": 0, "GONE": 0}
+    turns = {"DAILY_LIMIT": 300, "MINIMUM_GAP": 20, "MAILBOX_BACKOFF": 60, None: -60, "HELD": 0, "GONE": 0, "KEPT": 30}
     window = SendingWindow(
         weekdays=frozenset(range(7)),
         opens=parse_wall_time("opens", "00:00"),
@@ -92,11 +94,13 @@ async def every_reason_to_wait(workspace_id: UUID, actor: Actor, vault: Vault) -
         ids = await people_of(workspace_id, actor, sequence_id, f"w{number}", 9)
         state = {"HELD": "HELD", "GONE": "DISCONNECTED"}.get(word or "", "CONNECTED")
         await _alter(
-            "mailboxes SET state = $2, held_back_by = $3, next_send_at = now() + make_interval(secs => $4)",
+            "mailboxes SET state = $2::text, held_back_by = $3, next_send_at = now() + make_interval(secs => $4), "
+            "guardrail_hold = CASE WHEN $2::text = 'HELD' THEN $5::jsonb END",
             mailbox_id,
             state,
-            word if word not in ("HELD", "GONE") else None,
+            word if word not in ("HELD", "GONE", "KEPT") else None,
             float(seconds),
+            orjson.dumps(HOLD.as_json()).decode(),
         )
         await _released(workspace_id, actor, mailbox_id, number)
         await _timers(ids[0], "wait_ends_at = now() + interval '1 hour', due_at = now() + interval '2 hours'")
@@ -113,6 +117,8 @@ async def every_reason_to_wait(workspace_id: UUID, actor: Actor, vault: Vault) -
         await _timers(ids[8], "paced_until = now() + interval '5 minutes', due_at = now() + interval '5 minutes'")
         today = (await fetch("SELECT (now() AT TIME ZONE 'Europe/Paris')::date AS day"))[0]["day"]
         days = [(today + timedelta(days=offset)).isoformat() for offset in (-1, 0, 1)]
+        if word == "KEPT":
+            await _alter("sequences SET guardrail_hold = $2", sequence_id, orjson.dumps(HOLD.as_json()).decode())
         if number == 0:
             await _alter(
                 "sequences SET settings = jsonb_set(settings, '{window,blackout_dates}', to_jsonb($2::text[]))",

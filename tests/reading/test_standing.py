@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from domain.rules.guardrails import FROM_MAILBOX
 from domain.rules.holidays import PublicHolidays
 from domain.rules.lifecycle import ENDS, Action, EndReason, Status
 from domain.rules.meanings import END_REASON
@@ -23,6 +24,7 @@ from domain.rules.standing import (
 )
 from domain.rules.status_messages import spoken_time, status_message
 from domain.rules.timing import END_OF_DAY, SendingWindow
+from tests.world import HOLD
 
 PARIS = ZoneInfo("Europe/Paris")
 NOW = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)  # Monday, 22:00 in Paris
@@ -88,8 +90,9 @@ WAITING: dict[WaitingReason, tuple[Situation, str, datetime | None]] = {
         NINE,
     ),
     WaitingReason.GUARDRAIL: (
-        replace(DUE, mailbox_state="HELD"),
-        "Sending from the mailbox is held until a person releases it.",
+        replace(DUE, mailbox_state="HELD", mailbox_turn_at=NINE, held=HOLD.message(FROM_MAILBOX)),
+        "Sending from the mailbox is held: 4 of the last 60 messages bounced (6.67 %, more than 5 %). "
+        "Whoever may change mailboxes can release it (guardrailRelease).",
         None,
     ),
     WaitingReason.OUT_OF_OFFICE: (
@@ -134,7 +137,7 @@ def test_a_waiting_recipient_says_why_and_until_when(reason: WaitingReason) -> N
 def test_one_that_is_due_and_has_its_turn_waits_for_nothing() -> None:
     assert waiting_reason(DUE) is None
     assert status_message(DUE) == "Step 2 is due and goes out at the mailbox's next turn."
-    task = replace(DUE, step_kind=StepKind.TASK, mailbox_state="HELD", out_of_office_until=NINE)
+    task = replace(DUE, step_kind=StepKind.TASK, mailbox_state="HELD", held="Held.", out_of_office_until=NINE)
     assert waiting_reason(task) is None
     assert next_attempt_at(task) == task.due_at
     assert status_message(task) == "Step 2 is due and is being put before a person."

@@ -24,9 +24,9 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
     ),
     ("domain.feed", "WITH fresh AS"): ({"events", "e", "f"}, "numbers what is new, each in its own workspace's feed"),
     ("domain.feed", "UPDATE feeds SET epoch"): ({"feeds"}, "a restored database gives every feed a new epoch"),
-    ("domain.guardrails", "SELECT DISTINCT workspace_id, mailbox_id"): (
-        {"recipients"},
-        "looks for bounces anywhere; each mailbox is then judged in its own workspace",
+    ("domain.guardrails", "SELECT o.workspace_id, o.id FROM"): (
+        {"x"},
+        "looks for bounces anywhere; each mailbox and sequence is then judged in its own workspace",
     ),
     ("domain.mailboxes", "coalesce(m.state_code, 'MAILBOX_DISCONNECTED')"): (
         {"m", "r", "s"},
