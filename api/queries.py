@@ -18,6 +18,7 @@ from api.filters import (
     webhook_delivery_filter,
 )
 from api.nodes import by_public_ids
+from api.previews import PreviewQueries
 from api.selections import counted, wanted, wanted_of_page
 from api.types.actors import Actor, ApiKey, Viewer, Workspace
 from api.types.audit import AuditEntryConnection
@@ -95,7 +96,7 @@ _EventsSequence = Annotated[strawberry.ID | None, strawberry.argument(descriptio
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query:
+class Query(PreviewQueries):
     @query(
         "Any object by its id. Null when there is none, or not in this workspace. A text that is not an "
         "id of this API is a BAD_USER_INPUT error: that is a mistake of the client, not a missing object.",

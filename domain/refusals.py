@@ -99,10 +99,13 @@ class StepBeingSent(ActionNotAvailable):
 class SequenceActionNotAvailable(Refusal):
     code = "SEQUENCE_ACTION_NOT_AVAILABLE"
 
-    def __init__(self, message: str, status: str, open_recipients: int | None = None) -> None:
+    def __init__(
+        self, message: str, status: str, open_recipients: int | None = None, lacking: UUID | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.open_recipients = open_recipients
+        self.lacking = lacking  # the sequence, where it lacks what it needs to run
 
 
 class PendingActionNotAvailable(Refusal):

@@ -40,7 +40,9 @@ async def activate(workspace_id: UUID, sequence_id: UUID) -> Moved:
         refuse_unless(row, SequenceStatus.DRAFT, "Only a draft can be activated.")
         plan = await load_plan(t, sequence_id)
         if plan.first() is None:
-            raise SequenceActionNotAvailable("The sequence has no steps. Add a step first.", row["status"])
+            raise SequenceActionNotAvailable(
+                "The sequence has no steps. Add a step first.", row["status"], lacking=sequence_id
+            )
         sends = any(step.kind in EMAIL_KINDS and not step.removed for step in plan.steps)
         if sends and not await t.fetchval(
             "SELECT EXISTS (SELECT FROM sequence_mailboxes WHERE workspace_id = $1 AND sequence_id = $2)",
@@ -48,7 +50,7 @@ async def activate(workspace_id: UUID, sequence_id: UUID) -> Moved:
             sequence_id,
         ):
             raise SequenceActionNotAvailable(
-                "The sequence has no mailbox to send from. Choose one first.", row["status"]
+                "The sequence has no mailbox to send from. Choose one first.", row["status"], lacking=sequence_id
             )
 
     return await _move(workspace_id, sequence_id, SequenceStatus.ACTIVE, check)

@@ -26,6 +26,7 @@ from domain.refusals import (
     Refusal,
     SequenceActionNotAvailable,
 )
+from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Action, Status
 from domain.rules.plan import SequenceStatus
 from domain.rules.step_errors import FixCode
@@ -197,6 +198,12 @@ def told(refusal: Refusal) -> MutationError:
 def _fix(refusal: Refusal) -> SuggestedFix | None:
     if isinstance(refusal, MailboxNotConnected):
         return refusal.fix
+    if isinstance(refusal, SequenceActionNotAvailable) and refusal.lacking is not None:
+        return SuggestedFix(
+            code=FixCode.CHECK_SEQUENCE,
+            message="Ask sequencePreflight what else would fail, and for whom, before you activate it.",
+            target_id=strawberry.ID(to_public(Prefix.SEQUENCE, refusal.lacking)),
+        )
     if refusal.code not in _FIXES:
         return None
     code, message = _FIXES[refusal.code]

@@ -23,6 +23,7 @@ from domain.edit_effects import MEANING as EDIT_MEANING
 from domain.edit_effects import Effect
 from domain.rules.access import ROLE_MEANING, Role
 from domain.rules.actor import ActorKind
+from domain.rules.filling_in import Problem, ProblemCode
 from domain.rules.guardrails import CAUSE_MEANING, GuardrailCause
 from domain.rules.inbound.reading import Classification as MessageClassification
 from domain.rules.inbox import PendingActionAction as PendingActionAction
@@ -97,7 +98,14 @@ _publish(
         FixCode.WAIT: "Wait, then retry.",
         FixCode.ASK_ADMIN: "Ask an administrator.",
         FixCode.CONTACT_SUPPORT: "Retry; if it fails again, tell support.",
+        FixCode.CHECK_SEQUENCE: "Ask `sequencePreflight`, which lists everything that would fail.",
     },
+)
+_publish(
+    ProblemCode,
+    "ProblemCode",
+    "Why a step would fail, before it does. Codes are stable.",
+    {code: Problem(code).sentence for code in ProblemCode},
 )
 _publish(
     StepKind,

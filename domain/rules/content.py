@@ -42,6 +42,9 @@ Variables = Mapping[str, str | Mapping[str, str]]
 _as_html: Final = Compiled(BoundedEnvironment(autoescape=True))
 _as_text: Final = Compiled(BoundedEnvironment(autoescape=False))
 
+# What is there before such a filter is there after it.
+_HARMLESS_FILTERS: Final = frozenset({"default", "capitalize", "upcase", "downcase", "escape", "append", "prepend"})
+
 _LIQUID: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _HTML: Final = re.compile(r"<[a-zA-Z/!]")
 _SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -177,6 +180,24 @@ def check_variables(source: str, kind: StepKind) -> None:
     for used in sorted(used_in(_as_text(source)), key=lambda one: one.index):
         if problem := problem_of(used, kind):
             raise TemplateInvalid(_line(source, used.index), problem)
+
+
+def variables_of(source: str) -> list[tuple[str, ...]]:
+    """The variables that a template names, each once, as paths; none of one that cannot be compiled."""
+    try:
+        return list(dict.fromkeys(used.path for used in used_in(_as_text(source))))
+    except (SourceRefused, LiquidError, RecursionError):
+        return []
+
+
+def depends_on_values(source: str) -> bool:
+    """Whether what is wrong with a template for one person may depend on more than which values are there: it has
+    conditions, loops, or filters that may leave nothing of a value. True of one that cannot be compiled."""
+    try:
+        found = _as_text(source).analyze(include_partials=False)
+    except (SourceRefused, LiquidError, RecursionError):
+        return True
+    return bool(found.tags) or not set(found.filters) <= _HARMLESS_FILTERS
 
 
 def render_text(source: str, variables: Variables) -> str:

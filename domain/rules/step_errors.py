@@ -68,6 +68,7 @@ class FixCode(StrEnum):
     WAIT = "WAIT"
     ASK_ADMIN = "ASK_ADMIN"
     CONTACT_SUPPORT = "CONTACT_SUPPORT"
+    CHECK_SEQUENCE = "CHECK_SEQUENCE"
 
 
 class FixTarget(StrEnum):
