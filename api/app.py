@@ -24,6 +24,7 @@ from api.rounds import endlessly
 from api.schema import schema, sdl
 from api.server_pages import Pages
 from api.server_parts import ServerParts, TryMailbox
+from api.text_door import TEXT_PATH, TextDoor
 from api.tokens import Tokens
 from api.websocket import GraphQLOverWebSocket
 from domain.database import database
@@ -51,7 +52,7 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
     )
     over_http, over_websocket = GraphQLOverHttp(process), GraphQLOverWebSocket(process)
     pages = Pages(process, sdl())
-    door = InboundDoor(process)
+    door, text_door = InboundDoor(process), TextDoor(process)
     opting_out = OptOutPages(OptOutLinks(process.vault, settings.links_url))
 
     @asynccontextmanager
@@ -89,6 +90,8 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
             Route(f"{OPT_OUT_PATH}{{token}}", opting_out.show, methods=["GET"]),
             Route(f"{OPT_OUT_PATH}{{token}}", opting_out.submit, methods=["POST"]),
             Route(f"{INBOUND_PATH}{{workspace}}", door.take, methods=["POST"]),
+            Route(f"{TEXT_PATH}{{number}}", text_door.take, methods=["POST"]),
+            Route(f"{TEXT_PATH}{{number}}/{{message}}", text_door.take, methods=["POST"]),
             Route("/graphql", over_http.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
             WebSocketRoute("/graphql", over_websocket),
         ],

@@ -18,6 +18,7 @@ from api.mutations.recipients import RecipientMutations
 from api.mutations.refusals import ERROR_TYPES
 from api.mutations.sequences import SequenceMutations
 from api.mutations.signing import SigningMutations
+from api.mutations.sms_mailboxes import SmsMailboxMutations
 from api.mutations.steps import StepMutations
 from api.mutations.suppressions import SuppressionMutations
 from api.mutations.webhooks import WebhookMutations
@@ -37,6 +38,7 @@ class Mutation(
     PeopleMutations,
     MailboxMutations,
     GuardrailMutations,
+    SmsMailboxMutations,
     SigningMutations,
     SequenceMutations,
     StepMutations,

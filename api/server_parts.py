@@ -10,12 +10,12 @@ from api.auth import KeyRing
 from api.context import Caller, Context
 from api.loaders import Loaders
 from api.ring import Hub
-from domain.mailbox_sign_in import ImapSignIn, SmtpSignIn
+from domain.mailbox_sign_in import ImapSignIn, SmtpSignIn, TextSignIn
 from domain.rules.step_errors import StepErrorCode
 from domain.secrets import Vault
 from domain.settings import Settings
 
-__all__ = ["ImapSignIn", "ServerParts", "SignInRefused", "SmtpSignIn", "TryMailbox", "parts_of"]
+__all__ = ["ImapSignIn", "ServerParts", "SignInRefused", "SmtpSignIn", "TextSignIn", "TryMailbox", "parts_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class SignInRefused:
     reading: bool = False
 
 
-TryMailbox = Callable[[SmtpSignIn, ImapSignIn | None], Awaitable[SignInRefused | None]]
+TryMailbox = Callable[[SmtpSignIn | TextSignIn, ImapSignIn | None], Awaitable[SignInRefused | None]]
 """Signs in for sending, and for reading where the mailbox is read, and ends the connections; None means that all
 worked. Bounded in time by whoever wires it."""
 

@@ -3,18 +3,31 @@
 import asyncio
 from typing import Final
 
-from api.server_parts import ImapSignIn, SignInRefused, SmtpSignIn
+from api.server_parts import ImapSignIn, SignInRefused, SmtpSignIn, TextSignIn
 from domain.rules.smtp_replies import Later, MailboxBroken, Outcome, Refused
 from domain.rules.step_errors import StepErrorCode
 from workers.imap import ImapAccount, ImapFailed, ImapSession, ImapTimeouts
 from workers.smtp import SmtpAccount, SmtpSession
+from workers.text_gateway import OpenedAccount
+from workers.twilio import TwilioGateway
 
 _PATIENCE_SECONDS: Final = 20.0
 
 
-async def try_mailbox(sending: SmtpSignIn, reading: ImapSignIn | None) -> SignInRefused | None:
+async def try_mailbox(sending: SmtpSignIn | TextSignIn, reading: ImapSignIn | None) -> SignInRefused | None:
     """Sign in for sending, then for reading where asked for, each at most 20 seconds; return why not, or None."""
+    if isinstance(sending, TextSignIn):
+        return await _try_texts(sending)
     return await _try_smtp(sending) or (await _try_imap(reading) if reading else None)
+
+
+async def _try_texts(asked: TextSignIn) -> SignInRefused | None:
+    gateway = TwilioGateway(asked.reach, deadline_seconds=_PATIENCE_SECONDS / 2)
+    try:
+        found = await gateway.try_account(OpenedAccount(asked.address, asked.api_url, asked.account, asked.token))
+    finally:
+        await gateway.close()
+    return _refusal(found) if found is not None else None
 
 
 async def _try_imap(asked: ImapSignIn) -> SignInRefused | None:

@@ -22,12 +22,13 @@ from domain.refusals import (
     EmailBouncedBefore,
     EmailMissing,
     ExclusiveElsewhere,
+    PhoneMissing,
     ReenrolmentNotAllowed,
     Refusal,
     Suppressed,
 )
 from domain.rules.lifecycle import EndReason
-from domain.rules.plan import EMAIL_KINDS, Step
+from domain.rules.plan import EMAIL_KINDS, Step, StepKind
 from domain.suppression import suppressed_contacts
 
 
@@ -55,6 +56,8 @@ class Asked:
                 return EmailMissing()
             if contact["email_bounced_at"] is not None:
                 return EmailBouncedBefore()
+        if self.first.kind is StepKind.SMS and not contact["phone"]:
+            return PhoneMissing()
         if (other := self.elsewhere.get(contact["id"])) is not None:
             return ExclusiveElsewhere(other["id"], other["name"])
         return self._refusal_after(runs, contact)

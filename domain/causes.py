@@ -46,7 +46,11 @@ _GONE: Final = {
                 AND (e.code IN ('EMAIL_MISSING', 'EMAIL_BOUNCED_BEFORE') OR c.email_changed_at > e.occurred_at)
             THEN greatest(c.email_changed_at, e.occurred_at) END
     """,
-    ClearedBy.PHONE_CHANGED: "CASE WHEN c.phone IS NOT NULL AND c.updated_at > e.occurred_at THEN c.updated_at END",
+    ClearedBy.PHONE_CHANGED: """
+        CASE WHEN c.phone IS NOT NULL AND c.phone_invalid_at IS NULL
+                AND (e.code = 'PHONE_MISSING' OR c.phone_changed_at > e.occurred_at)
+            THEN greatest(c.phone_changed_at, e.occurred_at) END
+    """,
     ClearedBy.CONTENT_CHANGED: _NEW_TEXT,
     ClearedBy.CONTACT_OR_CONTENT_CHANGED: f"""
         coalesce({_NEW_TEXT}, CASE WHEN e.code = 'VARIABLE_MISSING'

@@ -263,10 +263,12 @@ def _match(t: Tx, fields: ContactFields, known: Sequence[asyncpg.Record]) -> tup
     row["phone_hash"] = t.hashed(row["phone_key"])
     row["sort_name"] = _sortable(row["last_name"], row["first_name"], row["email"] or row["external_id"])
     if found is None:
-        row |= {"id": new_id(), "email_bounced_at": None, "out_of_office_until": None}
+        row |= {"id": new_id(), "email_bounced_at": None, "phone_invalid_at": None, "out_of_office_until": None}
         return row, True, True
     if row["email_key"] != found["email_key"]:
         row["email_bounced_at"] = None  # a new address starts clean
+    if row["phone_key"] != found["phone_key"]:
+        row["phone_invalid_at"] = None
     compared = (*_TEXT_FIELDS, *_KEYS, "sort_name")
     same = all(row[name] == found[name] for name in compared) and orjson.loads(row["custom_fields"]) == orjson.loads(
         found["custom_fields"]
@@ -293,8 +295,13 @@ async def _store(t: Tx, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
     """Insert or update the rows; return the ids that lost against a contact written at the same moment."""
     if not rows:
         return set()
-    columns = ("id", *_TEXT_FIELDS, *_KEYS, "custom_fields", "sort_name", "email_bounced_at")
-    types = {"id": "uuid", "custom_fields": "jsonb", "email_bounced_at": "timestamptz"}
+    columns = ("id", *_TEXT_FIELDS, *_KEYS, "custom_fields", "sort_name", "email_bounced_at", "phone_invalid_at")
+    types = {
+        "id": "uuid",
+        "custom_fields": "jsonb",
+        "email_bounced_at": "timestamptz",
+        "phone_invalid_at": "timestamptz",
+    }
     ordered = sorted(rows, key=lambda row: row["id"].bytes)
     arrays = ", ".join(f"${number}::{types.get(name, 'text')}[]" for number, name in enumerate(columns, start=3))
     names = ", ".join(columns)
@@ -304,7 +311,9 @@ async def _store(t: Tx, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
         WITH u AS (SELECT * FROM unnest({arrays}) AS u ({names})),
         updated AS (
             UPDATE contacts c SET {updates}, updated_at = $2, email_changed_at =
-                CASE WHEN c.email_key IS DISTINCT FROM u.email_key THEN $2 ELSE c.email_changed_at END
+                CASE WHEN c.email_key IS DISTINCT FROM u.email_key THEN $2 ELSE c.email_changed_at END,
+                phone_changed_at =
+                CASE WHEN c.phone_key IS DISTINCT FROM u.phone_key THEN $2 ELSE c.phone_changed_at END
             FROM u WHERE c.workspace_id = $1 AND c.id = u.id
             RETURNING c.id
         ),

@@ -16,13 +16,13 @@ from uuid import UUID
 
 import asyncpg
 
-from domain import guardrails, waiting
+from domain import guardrails, signals, waiting
 from domain.changes import Change, NewError
 from domain.database import Tx, tx
 from domain.plans import load_plans
 from domain.rules import moves, timers
-from domain.rules.actor import ENGINE
-from domain.rules.addresses import address_key
+from domain.rules.actor import ENGINE, Actor, ActorKind
+from domain.rules.addresses import address_key, phone_key
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.rules.lifecycle import EndReason, Signal, effect_of
@@ -30,6 +30,7 @@ from domain.rules.outcomes import (
     ERROR_WHEN_PATIENCE_IS_OUT,
     Later,
     MailboxBroken,
+    OptedOut,
     Outcome,
     Refused,
     Sent,
@@ -38,11 +39,13 @@ from domain.rules.outcomes import (
 )
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
+from domain.rules.suppressed import SuppressionSource
 from domain.turns import TURN_BACK
 from domain.waiting import MAILBOX_WAITS
 from domain.writing import read, write
 
 UNCONFIRMED: Final = "DELIVERY_UNCONFIRMED"
+PHONE_INVALID: Final = "PHONE_INVALID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ async def _locked_messages(t: Tx, by_id: dict[UUID, Result]) -> list[asyncpg.Rec
 
 def _still_ours(row: asyncpg.Record, result: Result) -> bool:
     if row["state"] == "UNCONFIRMED":
-        proof = isinstance(result.outcome, Sent | Refused | Later | MailboxBroken)
+        proof = isinstance(result.outcome, Sent | Refused | Later | MailboxBroken | OptedOut)
         return row["token"] == result.token and proof
     return row["token"] == result.token and row["state"] in ("CLAIMED", "HANDING_OVER")
 
@@ -130,6 +133,7 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
             changes[row["id"]] = change
         await _side_effects(t, row, outcome, before, plan)
     written = await write(t, list(changes.values()))
+    await _opt_out(t, [row for row in rows if isinstance(by_id[row["id"]].outcome, OptedOut)])
     done = [entry for entry in states if entry[0]["id"] not in changes or entry[0]["recipient_id"] in written]
     await t.execute(
         """
@@ -160,6 +164,19 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
     return {row["id"] for row, *_ in done}
 
 
+async def _opt_out(t: Tx, rows: Sequence[asyncpg.Record]) -> None:
+    """Take in that these people told the provider to be left alone: the opt-out that it did not hand on."""
+    for row in rows:
+        fact = signals.Fact(
+            signal=Signal.OPT_OUT,
+            recipient_id=row["recipient_id"],
+            actor=Actor(ActorKind.CONTACT, row["contact_id"]),
+            message_id=row["id"],
+            source=SuppressionSource.REPLY,
+        )
+        await signals.apply_within(t, fact)
+
+
 def _is_the_mailboxes(outcome: Outcome | NotSendable) -> bool:
     """Return whether a try ended for the mailbox's sake, so that it does not cost the recipient's patience."""
     return isinstance(outcome, MailboxBroken) or (isinstance(outcome, Later) and outcome.reason in MAILBOX_WAITS)
@@ -169,7 +186,7 @@ def _server_answered(outcome: Outcome | NotSendable) -> bool:
     """Return whether the mail server was there and took or refused this one message: the mailbox works again."""
     if isinstance(outcome, Later):
         return outcome.reason not in MAILBOX_WAITS
-    return isinstance(outcome, Sent | Refused)
+    return isinstance(outcome, Sent | Refused | OptedOut)
 
 
 def _words(outcome: Outcome | NotSendable, *, assumed: bool) -> str | None:
@@ -198,6 +215,8 @@ def _decide(
         return _due_again(before, plan, row, pause, now), "DEFERRED"
     if isinstance(outcome, Unknown):
         return _failed(before, plan, row, UNCONFIRMED, outcome.why, now), "UNCONFIRMED"
+    if isinstance(outcome, OptedOut):
+        return None, "REFUSED"  # the person ends with the opt-out itself
     if isinstance(outcome, Refused) and outcome.hard_bounce:
         return _bounced(before, plan, row, now), "REFUSED"
     detail = outcome.reply if isinstance(outcome, Refused) else outcome.detail
@@ -325,6 +344,19 @@ async def _side_effects(
             t.now,
             address_key(row["to_address"]) if row["to_address"] else None,
         )
+    elif isinstance(outcome, Refused) and outcome.code == PHONE_INVALID:
+        await note_dead_number(t, row["contact_id"], row["to_address"])
     elif isinstance(outcome, Later):
         due = row["state"] != "UNCONFIRMED" and _at_this_step(before, row)
         await waiting.wait(t, row, outcome, before, plan, at_this_step=due)
+
+
+async def note_dead_number(t: Tx, contact_id: UUID, number: str | None) -> None:
+    """Note that no text message can reach a contact's number, if it still has that one."""
+    await t.execute(
+        "UPDATE contacts SET phone_invalid_at = $3 WHERE workspace_id = $1 AND id = $2 AND phone_key = $4",
+        t.workspace_id,
+        contact_id,
+        t.now,
+        phone_key(number or ""),
+    )

@@ -47,7 +47,7 @@ class Enrolment:
 
     sequence_id: UUID
     candidates: Sequence[Candidate]
-    mailbox_id: UUID | None = None  # None: the sequence's mailboxes in turn
+    mailbox_id: UUID | None = None  # of its channel the only one; None: the sequence's mailboxes in turn
     start_step_id: UUID | None = None  # None: the first
     start_at: datetime | None = None  # no wait begins before
 
@@ -72,6 +72,7 @@ class _Batch:
     settings: SequenceSettings
     first: Step
     mailbox_ids: Sequence[UUID]
+    sms_mailbox_ids: Sequence[UUID]
 
 
 async def enroll(workspace_id: UUID, actor: Actor, enrolment: Enrolment, *, dry_run: bool = False) -> list[Answer]:
@@ -128,25 +129,28 @@ async def _prepare(t: Tx, enrolment: Enrolment) -> _Batch:
         if found is None or found.removed:
             raise NotFound("step", field=["startStepId"])
         first = found
-    mailbox_ids = await _mailboxes(t, enrolment)
-    return _Batch(enrolment, plan, SequenceSettings.from_json(row["settings"]), first, mailbox_ids)
+    by_channel = await _mailboxes(t, enrolment)
+    settings = SequenceSettings.from_json(row["settings"])
+    return _Batch(enrolment, plan, settings, first, by_channel["EMAIL"], by_channel["SMS"])
 
 
-async def _mailboxes(t: Tx, enrolment: Enrolment) -> list[UUID]:
-    if enrolment.mailbox_id is None:
-        rows = await t.fetch(
-            "SELECT mailbox_id AS id FROM sequence_mailboxes WHERE workspace_id = $1 AND sequence_id = $2 "
-            "ORDER BY position",
-            t.workspace_id,
-            enrolment.sequence_id,
-        )
-        return [row["id"] for row in rows]
+async def _mailboxes(t: Tx, enrolment: Enrolment) -> dict[str, list[UUID]]:
+    """Return what is sent from, by channel: the sequence's, and of its channel the one that was named alone."""
     rows = await t.fetch(
-        "SELECT id FROM mailboxes WHERE workspace_id = $1 AND id = $2", t.workspace_id, enrolment.mailbox_id
+        "SELECT m.id, m.channel FROM sequence_mailboxes l JOIN mailboxes m ON m.workspace_id = l.workspace_id "
+        "AND m.id = l.mailbox_id WHERE l.workspace_id = $1 AND l.sequence_id = $2 ORDER BY l.position",
+        t.workspace_id,
+        enrolment.sequence_id,
     )
-    if not rows:
-        raise NotFound("mailbox", field=["mailboxId"])
-    return [enrolment.mailbox_id]
+    found = {channel: [row["id"] for row in rows if row["channel"] == channel] for channel in ("EMAIL", "SMS")}
+    if enrolment.mailbox_id is not None:
+        channel = await t.fetchval(
+            "SELECT channel FROM mailboxes WHERE workspace_id = $1 AND id = $2", t.workspace_id, enrolment.mailbox_id
+        )
+        if channel is None:
+            raise NotFound("mailbox", field=["mailboxId"])
+        found[channel] = [enrolment.mailbox_id]
+    return found
 
 
 async def _admit(t: Tx, actor: Actor, batch: _Batch, contacts: Sequence[Matched | Refusal]) -> list[Answer]:
@@ -171,7 +175,14 @@ async def _admit(t: Tx, actor: Actor, batch: _Batch, contacts: Sequence[Matched 
     born = await newborns.insert(
         t,
         actor,
-        newborns.Place(sequence_id, batch.plan, batch.first, batch.mailbox_ids, batch.enrolment.start_at),
+        newborns.Place(
+            sequence_id,
+            batch.plan,
+            batch.first,
+            batch.mailbox_ids,
+            batch.sms_mailbox_ids,
+            batch.enrolment.start_at,
+        ),
         list(newcomers.values()),
     )
     indexes = list(newcomers)

@@ -100,9 +100,9 @@ async def _keep_hashes(t: Tx, contact: asyncpg.Record, actor: Actor) -> None:
     plain = await t.fetch(
         """
         SELECT s.id, s.value FROM suppressions s WHERE s.workspace_id = $1
-            AND ((s.kind = 'ADDRESS' AND (s.value = $3 OR s.recipient_id IN (
+            AND ((s.kind = 'ADDRESS' AND s.value = $3) OR (s.kind = 'PHONE' AND s.value = $4)
+                OR (s.kind IN ('ADDRESS', 'PHONE') AND s.recipient_id IN (
                     SELECT r.id FROM recipients r WHERE r.workspace_id = $1 AND r.contact_id = $2)))
-                OR (s.kind = 'PHONE' AND s.value = $4))
         """,
         t.workspace_id,
         contact["id"],

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from domain.database import fetch
 from domain.refusals import NotFound
+from domain.rules.network import Reach
 from domain.secrets import Vault
+from domain.text_mailboxes import TOKEN_PLACE, account_of
 
 Security = Literal["NONE", "STARTTLS", "TLS"]
 
@@ -35,6 +37,36 @@ class ImapSignIn:
     security: Security
     username: str
     password: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextSignIn:
+    """Where and as whom to send text messages, and what may be called for it."""
+
+    address: str  # the number
+    api_url: str
+    account: str
+    token: str = field(repr=False)
+    reach: Reach
+
+
+async def sending_sign_in(workspace_id: UUID, vault: Vault, mailbox_id: UUID, reach: Reach) -> SmtpSignIn | TextSignIn:
+    """Return how to sign in for sending, emails or text messages.
+
+    Raises:
+        NotFound
+        SecretUnreadable: the password or token was saved with another key.
+    """
+    account = await account_of(workspace_id, mailbox_id)
+    if account is None:
+        return await smtp_sign_in(workspace_id, vault, mailbox_id)
+    return TextSignIn(
+        address=account.address,
+        api_url=account.api_url,
+        account=account.account,
+        token=vault.open(bytes(account.sealed_token), workspace_id, TOKEN_PLACE, mailbox_id),
+        reach=reach,
+    )
 
 
 async def smtp_sign_in(workspace_id: UUID, vault: Vault, mailbox_id: UUID) -> SmtpSignIn:

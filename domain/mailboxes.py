@@ -26,7 +26,7 @@ from domain.rules.dkim import covers
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
 from domain.secrets import Vault
-from domain.turns import FOLLOWED, QUEUES
+from domain.turns import FOLLOWED, LANES, Lane, queues
 from domain.writing import read, write
 
 _SIGN_IN: Final = ("host", "port", "security", "username")  # where a password is sent, and for whom
@@ -136,6 +136,8 @@ async def update(
 
     async def work(t: Tx) -> UUID:
         stored = await _locked(t, mailbox_id)
+        if stored["channel"] != "EMAIL":
+            raise Invalid("This is a number for text messages. Change it with smsMailboxUpdate.", field=["id"])
         _refuse_password_elsewhere(stored, values)
         _refuse_reading_without_password({**stored, **values})
         if "address_key" in values:
@@ -221,23 +223,26 @@ async def _set_state(workspace_id: UUID, mailbox_id: UUID, state: str, code: str
 
 # Once for the queues of a lost mailbox, once for none: no index answers IS NOT DISTINCT FROM, nor a clock met only in
 # the join.
-_DUE: Final = f"""
-    SELECT r.id, r.workspace_id, r.version, coalesce(m.state_code, 'MAILBOX_DISCONNECTED') AS code, m.state_message
+def _due(lane: Lane) -> str:
+    mine = f"r.due_kind = '{lane.due_kind}'"
+    return f"""
+    SELECT r.id, r.workspace_id, r.version, coalesce(m.state_code, 'MAILBOX_DISCONNECTED') AS code, m.state_message,
+        m.id AS mailbox_id
     FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id
-    CROSS JOIN LATERAL ({QUEUES}) s
+    CROSS JOIN LATERAL ({queues(lane)}) s
     CROSS JOIN LATERAL (
         SELECT r.id, r.workspace_id, r.version FROM recipients r
-        WHERE r.mailbox_id = m.id AND r.sequence_id = s.id AND r.due_kind = 'AUTOMATED_EMAIL' AND {FOLLOWED}
+        WHERE r.{lane.mailbox_column} = m.id AND r.sequence_id = s.id AND {mine} AND {FOLLOWED}
             AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
             AND NOT EXISTS (SELECT FROM messages x WHERE x.recipient_id = r.id AND x.state = 'HANDING_OVER')
         ORDER BY r.due_at LIMIT $1
     ) r
     WHERE m.state = 'DISCONNECTED'
     UNION ALL
-    SELECT r.id, r.workspace_id, r.version, 'NO_MAILBOX', NULL FROM recipients r
+    SELECT r.id, r.workspace_id, r.version, 'NO_MAILBOX', NULL, NULL FROM recipients r
     JOIN sequences s ON s.id = r.sequence_id JOIN workspaces w ON w.id = r.workspace_id
     JOIN steps t ON t.id = r.current_step_id
-    WHERE r.mailbox_id IS NULL AND r.due_kind = 'AUTOMATED_EMAIL' AND s.status = 'ACTIVE'
+    WHERE r.{lane.mailbox_column} IS NULL AND {mine} AND s.status = 'ACTIVE'
         AND s.pauses_to_follow IS NULL AND r.plan_revision >= t.revision
         AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
         AND r.due_at <= now() + make_interval(secs => (SELECT max(clock_offset_seconds) FROM workspaces))
@@ -248,7 +253,7 @@ _DUE: Final = f"""
 
 async def fail_due_without_mailbox(limit: int = 500) -> int:
     """Turn due emails that have no usable mailbox into errors, up to `limit` over all workspaces; return how many."""
-    due = await fetch(_DUE, limit)
+    due = [row for lane in LANES for row in await fetch(_due(lane), limit)]
     count = 0
     for workspace_id in {row["workspace_id"] for row in due}:
         found = {row["id"]: row for row in due if row["workspace_id"] == workspace_id}
@@ -264,7 +269,7 @@ async def fail_due_without_mailbox(limit: int = 500) -> int:
                     id=new_id(),
                     code=found[before.id]["code"],
                     detail=found[before.id]["state_message"],
-                    mailbox_id=before.mailbox_id,
+                    mailbox_id=found[before.id]["mailbox_id"],
                 )
                 after = moves.fail(before, plans[before.sequence_id], error.id, t.now)
                 changes.append(

@@ -34,6 +34,7 @@ class Place:
     plan: Plan
     first: Step
     mailbox_ids: Sequence[UUID]  # in turn
+    sms_mailbox_ids: Sequence[UUID]  # likewise
     start_at: datetime | None
 
 
@@ -49,16 +50,17 @@ class Born:
 _INSERT = """
     WITH u AS (
         SELECT * FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
-            $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::timestamptz[])
+            $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::timestamptz[], $22::uuid[])
         AS u (id, contact_id, mailbox_id, external_id, sort_name, status, sequence_paused_at, anchor_at, wait_ends_at,
-            due_at, due_kind, start_at)
+            due_at, due_kind, start_at, sms_mailbox_id)
     ), born AS (
         INSERT INTO recipients (id, workspace_id, sequence_id, contact_id, mailbox_id, external_id, sort_name, version,
             status, sequence_paused_at, begun, current_step_id, last_step_id, plan_revision, step_run, start_at,
             anchor_at, wait_ends_at, due_at, due_kind, enrolled_by_kind, enrolled_by_id, enrolled_at,
-            status_changed_at, updated_at)
+            status_changed_at, updated_at, sms_mailbox_id)
         SELECT u.id, $1, $15, u.contact_id, u.mailbox_id, u.external_id, u.sort_name, 1, u.status, u.sequence_paused_at,
-            false, $16, $20, $21, 1, u.start_at, u.anchor_at, u.wait_ends_at, u.due_at, u.due_kind, $17, $18, $2, $2, $2
+            false, $16, $20, $21, 1, u.start_at, u.anchor_at, u.wait_ends_at, u.due_at, u.due_kind, $17, $18, $2, $2,
+            $2, u.sms_mailbox_id
         FROM u ON CONFLICT DO NOTHING
         RETURNING id, sequence_id, mailbox_id, status
     ), told AS (
@@ -74,8 +76,18 @@ async def insert(t: Tx, actor: Actor, place: Place, newcomers: Sequence[Newcomer
     """Insert the recipients with their first events, and return what became of each, in the order given."""
     if not newcomers:
         return []
-    offset = await _first_turn(t, place)
-    made = [_newborn(t, place, newcomer.contact, number) for number, newcomer in enumerate(newcomers, start=offset)]
+    offset = await _first_turn(t, place, place.mailbox_ids, "mailbox_id")
+    sms_offset = await _first_turn(t, place, place.sms_mailbox_ids, "sms_mailbox_id")
+    made = [
+        _newborn(
+            t,
+            place,
+            newcomer.contact,
+            mailbox_id=_in_turn(place.mailbox_ids, offset + number),
+            sms_mailbox_id=_in_turn(place.sms_mailbox_ids, sms_offset + number),
+        )
+        for number, newcomer in enumerate(newcomers)
+    ]
     rows = await t.fetch(
         _INSERT,
         t.workspace_id,
@@ -99,27 +111,33 @@ async def insert(t: Tx, actor: Actor, place: Place, newcomers: Sequence[Newcomer
         EventType.ENROLLED,
         made[0].last_step_id,
         made[0].plan_revision,
+        [r.sms_mailbox_id for r in made],
     )
     inserted = {row["id"] for row in rows}
     return [Born(r.id, r.contact_id, r.id in inserted) for r in made]
 
 
-async def _first_turn(t: Tx, place: Place) -> int:
-    """Return where in the sequence's mailboxes the turn goes on: after that of whoever was enrolled last."""
-    if len(place.mailbox_ids) < 2:
+async def _first_turn(t: Tx, place: Place, mailbox_ids: Sequence[UUID], column: str) -> int:
+    """Return where in these mailboxes the turn goes on: after that of whoever was enrolled last."""
+    if len(mailbox_ids) < 2:
         return 0
     last = await t.fetchval(
-        "SELECT mailbox_id FROM recipients WHERE workspace_id = $1 AND sequence_id = $2 AND deleted_at IS NULL "
+        f"SELECT {column} FROM recipients WHERE workspace_id = $1 AND sequence_id = $2 AND deleted_at IS NULL "
         "ORDER BY enrolled_at DESC, id DESC LIMIT 1",
         t.workspace_id,
         place.sequence_id,
     )
-    return place.mailbox_ids.index(last) + 1 if last in place.mailbox_ids else 0
+    return mailbox_ids.index(last) + 1 if last in mailbox_ids else 0
 
 
-def _newborn(t: Tx, place: Place, contact: Mapping[str, Any], number: int) -> Recipient:
+def _in_turn(mailbox_ids: Sequence[UUID], turn: int) -> UUID | None:
+    return mailbox_ids[turn % len(mailbox_ids)] if mailbox_ids else None
+
+
+def _newborn(
+    t: Tx, place: Place, contact: Mapping[str, Any], *, mailbox_id: UUID | None, sms_mailbox_id: UUID | None
+) -> Recipient:
     assert t.workspace_id is not None
-    mailboxes = place.mailbox_ids
     before = place.plan.preceding(place.first.id)
     newborn = Recipient(
         id=new_id(),
@@ -128,7 +146,8 @@ def _newborn(t: Tx, place: Place, contact: Mapping[str, Any], number: int) -> Re
         contact_id=contact["id"],
         version=1,
         time_zone=contact["time_zone"],
-        mailbox_id=mailboxes[number % len(mailboxes)] if mailboxes else None,
+        mailbox_id=mailbox_id,
+        sms_mailbox_id=sms_mailbox_id,
         sequence_paused_at=t.now if place.plan.paused else None,
         current_step_id=place.first.id,
         last_step_id=before.id if before else None,

@@ -91,6 +91,8 @@ def _check_content(kind: StepKind, content: NewContent) -> None:
     for name, value in (given if is_task else tasks).items():
         if value is not None:
             raise Invalid(f"A {'task' if is_task else 'message'} has no {name}.", field=[name])
+    if kind is StepKind.SMS and content.subject is not None:
+        raise Invalid("A text message has no subject.", field=["subject"])
     if all(value is None for value in (given | tasks).values()):
         raise Invalid("Give a new text, or reset to the sequence's own.", field=["taskTitle" if is_task else "body"])
     for name, value in (given | tasks).items():

@@ -37,7 +37,7 @@ _DUE: Final = f"""
     JOIN contacts c ON c.id = r.contact_id
     LEFT JOIN mailboxes m ON m.id = r.mailbox_id
     LEFT JOIN recipient_steps o ON o.recipient_id = r.id AND o.step_id = t.id AND o.workspace_id = r.workspace_id
-    WHERE r.due_kind IN ('MANUAL_EMAIL', 'TASK', 'SMS') AND t.kind IN ('MANUAL_EMAIL', 'TASK') AND s.status = 'ACTIVE'
+    WHERE r.due_kind IN ('MANUAL_EMAIL', 'TASK') AND t.kind IN ('MANUAL_EMAIL', 'TASK') AND s.status = 'ACTIVE'
         AND s.pauses_to_follow IS NULL AND r.plan_revision >= t.revision AND r.pending_id IS NULL
         AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)
     ORDER BY r.due_at, r.id LIMIT $1

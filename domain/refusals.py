@@ -219,6 +219,13 @@ class EmailMissing(EnrolmentRefused):
         super().__init__("This contact has no email address, and the first step needs one. Add an address.")
 
 
+class PhoneMissing(EnrolmentRefused):
+    code = "PHONE_MISSING"
+
+    def __init__(self) -> None:
+        super().__init__("This contact has no phone number, and the first step needs one. Add a number.")
+
+
 class SequenceArchived(EnrolmentRefused):
     code = "SEQUENCE_ARCHIVED"
 

@@ -55,24 +55,30 @@ async def errors_now(t: Tx, error_ids: Collection[UUID]) -> dict[UUID, ErrorNow]
 
 async def with_mailboxes(t: Tx, recipients: Sequence[Recipient]) -> dict[UUID, Recipient]:
     """Return the recipients by id, those enrolled before their sequence had a mailbox with one of its mailboxes."""
-    without = {recipient.sequence_id for recipient in recipients if recipient.mailbox_id is None}
-    choices: dict[UUID, list[UUID]] = {}
+    without = {one.sequence_id for one in recipients if one.mailbox_id is None or one.sms_mailbox_id is None}
+    choices: dict[tuple[UUID, str], list[UUID]] = {}
     if without:
         for row in await t.fetch(
-            "SELECT sequence_id, mailbox_id FROM sequence_mailboxes "
-            "WHERE workspace_id = $1 AND sequence_id = ANY($2::uuid[]) ORDER BY position",
+            "SELECT l.sequence_id, l.mailbox_id, m.channel FROM sequence_mailboxes l "
+            "JOIN mailboxes m ON m.workspace_id = l.workspace_id AND m.id = l.mailbox_id "
+            "WHERE l.workspace_id = $1 AND l.sequence_id = ANY($2::uuid[]) ORDER BY l.position",
             t.workspace_id,
             list(without),
         ):
-            choices.setdefault(row["sequence_id"], []).append(row["mailbox_id"])
-    return {recipient.id: _with_mailbox(recipient, choices.get(recipient.sequence_id, [])) for recipient in recipients}
+            choices.setdefault((row["sequence_id"], row["channel"]), []).append(row["mailbox_id"])
+    return {
+        one.id: replace(
+            one,
+            mailbox_id=one.mailbox_id or _chosen(one, choices.get((one.sequence_id, "EMAIL"))),
+            sms_mailbox_id=one.sms_mailbox_id or _chosen(one, choices.get((one.sequence_id, "SMS"))),
+        )
+        for one in recipients
+    }
 
 
-def _with_mailbox(recipient: Recipient, choices: Sequence[UUID]) -> Recipient:
-    if recipient.mailbox_id is not None or not choices:
-        return recipient
+def _chosen(recipient: Recipient, choices: Sequence[UUID] | None) -> UUID | None:
     # The end of an id is chance: each mailbox gets its share, and a repetition the same one.
-    return replace(recipient, mailbox_id=choices[recipient.id.int % len(choices)])
+    return choices[recipient.id.int % len(choices)] if choices else None
 
 
 async def tried_again(t: Tx, before: Recipient, plan: Plan) -> Recipient:

@@ -1,4 +1,4 @@
-"""Taking up due emails: the claim and the second mark.
+"""Taking up due emails and text messages: the claim and the second mark.
 
 A claim is the insert of the outgoing Message, unique for recipient, step and run; there is no second table of
 attempts and no lease on recipients. Whose turn it is stands in turns.py.
@@ -13,6 +13,7 @@ Source: architecture.md "The flow of one step"; reliability.md 2.1, 2.2, 2.15.
 """
 
 import logging
+import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -62,6 +63,18 @@ class SealedSigner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextAccount:
+    """How to reach the provider of a number that text messages are sent from. The token is still sealed."""
+
+    mailbox_id: UUID
+    address: str  # the number, E.164
+    display_name: str | None
+    api_url: str
+    account: str
+    sealed_token: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """One message to be handed over, with all that is needed to render it."""
 
@@ -77,17 +90,22 @@ class Claim:
     step_run: int
     rfc_message_id: str
     now: datetime  # business time of the claim: the Date of the mail
-    account: Account
+    account: Account | TextAccount
     subject: str | None
     body: str | None
     send_as_reply: bool
     contact: Mapping[str, Any]
     address_bounced: bool  # the contact's present address is known to be dead
+    number_dead: bool  # likewise its number
     thread: Sequence[Mapping[str, Any]]  # what was sent to this recipient before, oldest first
     settings: str  # of the sequence, as stored
     released: bool  # subject and body are the words that a person has read and released, not templates
     away_until: datetime | None  # the contact's absence
     domain_paced: bool  # its mailbox spreads out the messages to one domain
+
+    @property
+    def lane(self) -> turns.Lane:
+        return turns.TEXTS if isinstance(self.account, TextAccount) else turns.EMAILS
 
     @property
     def may_go(self) -> bool:
@@ -110,12 +128,13 @@ _LOAD = """
     SELECT x.id AS message_id, x.token, x.tries, x.workspace_id, x.recipient_id, r.version, x.sequence_id, x.step_id,
         x.step_run, x.rfc_message_id, now() + make_interval(secs => w.clock_offset_seconds) AS now,
         m.id AS mailbox_id, m.address, m.display_name, m.smtp_host, m.smtp_port, m.smtp_security, m.smtp_username,
-        m.smtp_password, m.dkim_domain, m.dkim_selector, m.dkim_key, t.send_as_reply,
+        m.smtp_password, m.dkim_domain, m.dkim_selector, m.dkim_key, m.channel, m.sms_api_url, m.sms_account,
+        m.sms_token, t.send_as_reply,
         q.settings, q.revision AS sequence_revision, a.id IS NOT NULL AS released,
         CASE WHEN a.id IS NULL THEN coalesce(o.subject, t.subject) ELSE a.subject END AS subject,
         CASE WHEN a.id IS NULL THEN coalesce(o.body, t.body) ELSE a.body END AS body,
         c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields, c.email_bounced_at,
-        c.out_of_office_until, m.domain_gap_seconds > 0 AS domain_paced,
+        c.phone_invalid_at, c.out_of_office_until, m.domain_gap_seconds > 0 AS domain_paced,
         (SELECT coalesce(json_agg(json_build_object('id', p.rfc_message_id, 'subject', p.subject)
                 ORDER BY p.at, p.id), '[]')
             FROM messages p
@@ -145,7 +164,7 @@ async def claim(
     lease: timedelta = LEASE,
     but_of: Collection[UUID] = (),
 ) -> list[Claim]:
-    """Claim up to `free_slots` due emails of all workspaces but those named; [] when none is due.
+    """Claim up to `free_slots` due emails and text messages of all workspaces but those named; [] when none is due.
 
     A mailbox has at most `per_mailbox` in hand, over all workers (None: any number); one when its server failed last.
     What came due and cannot go out yet (a shut window, an absence, the pacing of a domain) is put off, and costs
@@ -155,10 +174,16 @@ async def claim(
     for _ in range(_ROUNDS):
         ids = [new_id() for _ in range(free_slots)]
         local_parts = [message_token(message_id_key, message_id) for message_id in ids]
-        wanted = (free_slots, per_mailbox, ids, local_parts, lease, list(but_of))
 
-        async def work(t: Tx, wanted: tuple[Any, ...] = wanted) -> list[UUID]:
-            return [row["id"] for row in await t.fetch(turns.CLAIM, *wanted)]
+        async def work(t: Tx, ids: list[UUID] = ids, local_parts: list[str] = local_parts) -> list[UUID]:
+            claimed: list[UUID] = []
+            # Neither way of sending waits until the other has nothing left.
+            for lane in random.sample(turns.LANES, len(turns.LANES)):
+                if (left := free_slots - len(claimed)) > 0:
+                    names = ids[-left:], local_parts[-left:]
+                    rows = await t.fetch(turns.CLAIMS[lane], left, per_mailbox, *names, lease, list(but_of))
+                    claimed += [row["id"] for row in rows]
+            return claimed
 
         claimed = await tx(None, work, rings=False)
         if not claimed:
@@ -181,10 +206,15 @@ async def _put_off_what_cannot_go(claims: Sequence[Claim]) -> list[Claim]:
     for workspace_id in {claim.workspace_id for claim in claims if claim.message_id not in going}:
         mine = [claim for claim in claims if claim.workspace_id == workspace_id]
         off = [claim for claim in mine if claim.message_id not in going]
-        queues = {(claim.account.mailbox_id, claim.sequence_id) for claim in off}
         under_way = [claim.recipient_id for claim in mine if claim.message_id in going]
         try:
-            await waiting.put_off(workspace_id, [claim.recipient_id for claim in off], queues, under_way)
+            for lane in turns.LANES:
+                here = [claim for claim in off if claim.lane is lane]
+                queues = {(claim.account.mailbox_id, claim.sequence_id) for claim in here}
+                if here:
+                    await waiting.put_off(
+                        workspace_id, [claim.recipient_id for claim in here], queues, under_way, lane=lane
+                    )
             await release(off)
         except Exception:  # one workspace's trouble must not keep the others waiting; these leases run out
             log.exception("%s messages of workspace %s are not put off yet", len(off), workspace_id)
@@ -210,23 +240,14 @@ def _to_claim(row: asyncpg.Record) -> Claim:
         step_run=row["step_run"],
         rfc_message_id=row["rfc_message_id"],
         now=row["now"],
-        account=Account(
-            mailbox_id=row["mailbox_id"],
-            address=row["address"],
-            display_name=row["display_name"],
-            host=row["smtp_host"],
-            port=row["smtp_port"],
-            security=row["smtp_security"],
-            username=row["smtp_username"],
-            sealed_password=row["smtp_password"],
-            dkim=SealedSigner(row["dkim_domain"], row["dkim_selector"], row["dkim_key"]) if row["dkim_key"] else None,
-        ),
+        account=_account(row),
         subject=row["subject"],
         body=row["body"],
         send_as_reply=row["send_as_reply"],
         contact={name: row[name] for name in ("first_name", "last_name", "email", "phone", "company", "time_zone")}
         | {"fields": orjson.loads(row["custom_fields"])},
         address_bounced=row["email_bounced_at"] is not None,
+        number_dead=row["phone_invalid_at"] is not None,
         thread=orjson.loads(row["thread"]),
         settings=row["settings"],
         released=row["released"],
@@ -235,17 +256,40 @@ def _to_claim(row: asyncpg.Record) -> Claim:
     )
 
 
+def _account(row: asyncpg.Record) -> Account | TextAccount:
+    if row["channel"] == turns.TEXTS.channel:
+        return TextAccount(
+            mailbox_id=row["mailbox_id"],
+            address=row["address"],
+            display_name=row["display_name"],
+            api_url=row["sms_api_url"],
+            account=row["sms_account"],
+            sealed_token=row["sms_token"],
+        )
+    return Account(
+        mailbox_id=row["mailbox_id"],
+        address=row["address"],
+        display_name=row["display_name"],
+        host=row["smtp_host"],
+        port=row["smtp_port"],
+        security=row["smtp_security"],
+        username=row["smtp_username"],
+        sealed_password=row["smtp_password"],
+        dkim=SealedSigner(row["dkim_domain"], row["dkim_selector"], row["dkim_key"]) if row["dkim_key"] else None,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A rendered message about to be handed over."""
+    """A rendered message about to be handed over. A text message has a text alone."""
 
     claim: Claim
     to_address: str
-    subject: str
+    subject: str | None = None
     text: str
-    html: str
-    in_reply_to: str | None
-    references: Sequence[str]
+    html: str | None = None
+    in_reply_to: str | None = None
+    references: Sequence[str] = ()
 
 
 _MARK = f"""
@@ -266,7 +310,8 @@ _MARK = f"""
             AND r.due_at IS NOT NULL AND q.status = 'ACTIVE' AND q.guardrail_hold IS NULL
             AND q.revision = u.sequence_revision
             AND t.removed_at IS NULL AND r.plan_revision >= t.revision AND m.state = 'CONNECTED' AND NOT {IN_FORCE}
-            AND c.email = u.to_address AND c.email_bounced_at IS NULL
+            AND CASE x.channel WHEN 'SMS' THEN c.phone = u.to_address AND c.phone_invalid_at IS NULL
+                ELSE c.email = u.to_address AND c.email_bounced_at IS NULL END
         ORDER BY r.id
         -- A person being changed right now is not waited for, whoever changes the contact may want the recipient: the
         -- message is given back and claimed anew with what they have become.

@@ -16,7 +16,7 @@ import asyncpg
 from domain.database import Tx, tx
 from domain.plans import load_plan
 from domain.refusals import NotFound, SequenceActionNotAvailable
-from domain.rules.plan import EMAIL_KINDS, SequenceStatus
+from domain.rules.plan import EMAIL_KINDS, SequenceStatus, StepKind
 from domain.settling import settle_small
 
 
@@ -33,7 +33,7 @@ async def activate(workspace_id: UUID, sequence_id: UUID) -> Moved:
 
     Raises:
         NotFound
-        SequenceActionNotAvailable: not a draft, without steps, or an email step without a mailbox to send from.
+        SequenceActionNotAvailable: not a draft, without steps, or a step that sends without a mailbox to send from.
     """
 
     async def check(t: Tx, row: asyncpg.Record) -> None:
@@ -43,15 +43,21 @@ async def activate(workspace_id: UUID, sequence_id: UUID) -> Moved:
             raise SequenceActionNotAvailable(
                 "The sequence has no steps. Add a step first.", row["status"], lacking=sequence_id
             )
-        sends = any(step.kind in EMAIL_KINDS and not step.removed for step in plan.steps)
-        if sends and not await t.fetchval(
-            "SELECT EXISTS (SELECT FROM sequence_mailboxes WHERE workspace_id = $1 AND sequence_id = $2)",
-            t.workspace_id,
-            sequence_id,
+        kinds = {step.kind for step in plan.steps if not step.removed}
+        for channel, sends, words in (
+            ("EMAIL", kinds & EMAIL_KINDS, "mailbox to send from"),
+            ("SMS", kinds & {StepKind.SMS}, "number to send text messages from"),
         ):
-            raise SequenceActionNotAvailable(
-                "The sequence has no mailbox to send from. Choose one first.", row["status"], lacking=sequence_id
-            )
+            if sends and not await t.fetchval(
+                "SELECT EXISTS (SELECT FROM sequence_mailboxes l JOIN mailboxes m ON m.workspace_id = l.workspace_id "
+                "AND m.id = l.mailbox_id WHERE l.workspace_id = $1 AND l.sequence_id = $2 AND m.channel = $3)",
+                t.workspace_id,
+                sequence_id,
+                channel,
+            ):
+                raise SequenceActionNotAvailable(
+                    f"The sequence has no {words}. Choose one first.", row["status"], lacking=sequence_id
+                )
 
     return await _move(workspace_id, sequence_id, SequenceStatus.ACTIVE, check)
 

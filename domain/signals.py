@@ -20,7 +20,7 @@ from domain.plans import SequenceSettings, load_plans
 from domain.refusals import NotFound
 from domain.rules import moves
 from domain.rules.actor import ENGINE, Actor, ActorKind
-from domain.rules.addresses import address_key
+from domain.rules.addresses import address_key, phone_key
 from domain.rules.event_types import EventType
 from domain.rules.free_mail import is_free_mail
 from domain.rules.ids import new_id
@@ -53,6 +53,8 @@ class Fact:
     code: str = "MAILBOX_FULL"  # why a delivery failed: a step error code
     detail: str | None = None
     source: SuppressionSource | None = None  # how an opt-out came; None: by what brought the signal
+    mailbox_id: UUID | None = None  # what the message in question came from; None: the recipient's mailbox
+    phone: str | None = None  # of a text message: the number an opt-out is about
     address_hash: str | None = None  # of the address an opt-out is about, where that is all that is known
 
 
@@ -127,12 +129,16 @@ async def end_if_suppressed(workspace_id: UUID, recipient_id: UUID) -> None:
 async def _bind_person(t: Tx, fact: Fact, named: Recipient) -> None:
     """Bind the person and the address that was written to, which need not be the contact's present one."""
     if fact.signal in _OPTS_OUT:
-        key = await _written_to(t, fact) or await t.fetchval(
-            "SELECT email_key FROM contacts WHERE workspace_id = $1 AND id = $2", t.workspace_id, named.contact_id
-        )
-        written_from = address_key(fact.from_address) if fact.from_address else None
         bound = [Entry(SuppressionKind.CONTACT, str(named.contact_id), named.contact_id)]
-        bound += [Entry(SuppressionKind.ADDRESS, each) for each in dict.fromkeys((key, written_from)) if each]
+        number, key = await _number_of(t, fact), None
+        if number is None:
+            key = await _written_to(t, fact) or await t.fetchval(
+                "SELECT email_key FROM contacts WHERE workspace_id = $1 AND id = $2", t.workspace_id, named.contact_id
+            )
+            written_from = address_key(fact.from_address) if fact.from_address else None
+            bound += [Entry(SuppressionKind.ADDRESS, each) for each in dict.fromkeys((key, written_from)) if each]
+        else:
+            bound.append(Entry(SuppressionKind.PHONE, number))
         if key is None and fact.address_hash is not None:
             bound.append(Entry(SuppressionKind.ERASED, fact.address_hash))
         await suppress(
@@ -171,6 +177,17 @@ async def _written_to(t: Tx, fact: Fact) -> str | None:
         fact.message_id,
     )
     return address_key(to_address) if to_address else None
+
+
+async def _number_of(t: Tx, fact: Fact) -> str | None:
+    """Return the key of the number that an opt-out came from or was written to; None where it is about an address."""
+    number = fact.phone or await t.fetchval(
+        "SELECT to_address FROM messages WHERE workspace_id = $1 AND id = $2 AND direction = 'OUTGOING' "
+        "AND channel = 'SMS'",
+        t.workspace_id,
+        fact.message_id,
+    )
+    return phone_key(number) if number else None
 
 
 async def _placed(t: Tx, fact: Fact, named: Recipient) -> Fact | None:
@@ -228,7 +245,8 @@ async def _concerned(t: Tx, fact: Fact, named: Recipient) -> list[UUID]:
             OR (r.end_reason IS NULL AND $4 AND r.contact_id IN (
                 SELECT c.id FROM contacts c JOIN suppressions b ON b.workspace_id = c.workspace_id
                     AND b.lifted_at IS NULL AND b.recipient_id = $3
-                    AND (b.kind, b.value) IN (('ADDRESS', c.email_key), ('ERASED', c.email_hash))
+                    AND (b.kind, b.value)
+                        IN (('ADDRESS', c.email_key), ('ERASED', c.email_hash), ('PHONE', c.phone_key))
                 WHERE c.workspace_id = $1)))
         ORDER BY r.id
         """,
@@ -305,7 +323,9 @@ def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bo
     elif effect is Effect.NOTE_REPLY:
         after, kind = replace(before, replied_at=before.replied_at or t.now), EventType.MESSAGE_RECORDED
     elif effect is Effect.OPEN_ERROR and before.error_id is None:
-        error = NewError(id=new_id(), code=fact.code, detail=fact.detail, message_id=fact.message_id)
+        error = NewError(
+            id=new_id(), code=fact.code, detail=fact.detail, message_id=fact.message_id, mailbox_id=fact.mailbox_id
+        )
         after, kind = (
             moves.fail(before, plan, error.id, t.now, step_id=fact.step_id),
             EventType.STEP_FAILED,

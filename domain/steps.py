@@ -54,7 +54,10 @@ def check_step(step: NewStep, path: list[str]) -> None:
         if not step.send_as_reply and not (step.subject or "").strip():
             raise Invalid("An email step needs a subject, unless it is sent as a reply.", field=[*path, "subject"])
     else:
-        raise Invalid(f"Steps of the kind {step.kind} cannot be carried out yet.", field=[*path, "kind"])
+        if not (step.body or "").strip():
+            raise Invalid("A text message needs a text.", field=[*path, "body"])
+        if step.subject is not None:
+            raise Invalid("A text message has no subject.", field=[*path, "subject"])
     for name, template in (
         ("subject", step.subject),
         ("body", step.body),

@@ -12,10 +12,28 @@ Source: product.md section 3; reliability.md 2.8, 2.28.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from domain.database import Tx, tx
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One way in which messages go out: who of the recipients waits in it, and for which of their mailboxes."""
+
+    channel: str
+    due_kind: str
+    mailbox_column: str
+    message_id: str  # SQL: what a message is called from its claim on
+
+
+EMAILS: Final = Lane(
+    "EMAIL", "AUTOMATED_EMAIL", "mailbox_id", "'<' || ($4::text[])[n] || '@' || split_part(address, '@', 2) || '>'"
+)
+TEXTS: Final = Lane("SMS", "SMS", "sms_mailbox_id", "($4::text[])[n]")
+LANES: Final = (EMAILS, TEXTS)
 
 # How much a mailbox may hand over within 24 hours at the moment: its limit, or what its ramp-up has reached.
 LIMIT_NOW: Final = """
@@ -27,14 +45,17 @@ _LIMIT_RISES_AT: Final = """
     m.ramp_up_started_at
         + make_interval(days => floor(extract(epoch FROM now() - m.ramp_up_started_at) / 86400)::int + 1)"""
 
-# The sequences that may send, of those with anybody scheduled in the mailbox `m`: one look for each.
-QUEUES: Final = """
+
+def queues(lane: Lane) -> str:
+    """SQL: the sequences that may send, of those with anybody scheduled in the mailbox `m`: one look for each."""
+    mine = f"r.{lane.mailbox_column} = m.id AND r.due_kind = '{lane.due_kind}'"
+    return f"""
     WITH RECURSIVE q (sequence_id) AS (
         (SELECT r.sequence_id FROM recipients r
-            WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL' ORDER BY r.sequence_id LIMIT 1)
+            WHERE {mine} ORDER BY r.sequence_id LIMIT 1)
         UNION ALL
         SELECT (SELECT r.sequence_id FROM recipients r
-            WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL' AND r.sequence_id > q.sequence_id
+            WHERE {mine} AND r.sequence_id > q.sequence_id
             ORDER BY r.sequence_id LIMIT 1)
         FROM q WHERE q.sequence_id IS NOT NULL
     )
@@ -42,14 +63,17 @@ QUEUES: Final = """
     WHERE s.workspace_id = m.workspace_id AND s.status = 'ACTIVE' AND s.pauses_to_follow IS NULL
         AND s.guardrail_hold IS NULL"""
 
+
 # That a recipient of such a queue has followed the last edit of its step.
 FOLLOWED: Final = (
     "(NOT s.settling OR r.plan_revision >= (SELECT t.revision FROM steps t WHERE t.id = r.current_step_id))"
 )
 
-# $1 so many, $2 in hand of a mailbox at most, $3 ids, $4 local parts of Message-IDs, $5 the lease, $6 workspaces to
-# leave out.
-CLAIM: Final = f"""
+
+def _claim(lane: Lane) -> str:
+    """SQL of a claim: $1 so many, $2 in hand of a mailbox at most, $3 ids, $4 local parts of Message-IDs, $5 the lease,
+    $6 workspaces to leave out."""
+    return f"""
     WITH turn AS (
         SELECT m.id AS mailbox_id, m.address, m.minimum_gap_seconds, b.left_today, b.free_at, d.*
         FROM (
@@ -57,8 +81,10 @@ CLAIM: Final = f"""
             -- its earliest. (As EXISTS it became a join with all that is due anywhere.)
             SELECT m.*, m.xmin AS row_version, now() + make_interval(secs => w.clock_offset_seconds) AS business_now
             FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id
-            WHERE m.state = 'CONNECTED' AND m.next_send_at <= now() AND m.workspace_id <> ALL($6::uuid[]) AND (
-                SELECT r.due_at FROM recipients r WHERE r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL'
+            WHERE m.state = 'CONNECTED' AND m.next_send_at <= now() AND m.workspace_id <> ALL($6::uuid[])
+                AND m.channel = '{lane.channel}' AND (
+                SELECT r.due_at FROM recipients r
+                WHERE r.{lane.mailbox_column} = m.id AND r.due_kind = '{lane.due_kind}'
                 ORDER BY r.due_at LIMIT 1) <= now() + make_interval(secs => w.clock_offset_seconds)
             ORDER BY m.next_send_at
             FOR NO KEY UPDATE OF m SKIP LOCKED
@@ -82,14 +108,14 @@ CLAIM: Final = f"""
         CROSS JOIN LATERAL (
             -- one of each of its sequences, then a second of each, beginning after the one that had the last turn
             SELECT r.*
-            FROM ({QUEUES}) s
+            FROM ({queues(lane)}) s
             CROSS JOIN LATERAL (
                 SELECT r.id AS recipient_id, r.workspace_id, r.version, r.sequence_id, r.contact_id, r.current_step_id,
                     r.step_run, row_number() OVER (ORDER BY r.due_at, r.id) AS place
                 FROM recipients r
                 LEFT JOIN messages x
                     ON x.recipient_id = r.id AND x.step_id = r.current_step_id AND x.step_run = r.step_run
-                WHERE r.mailbox_id = m.id AND r.sequence_id = s.id AND r.due_kind = 'AUTOMATED_EMAIL'
+                WHERE r.{lane.mailbox_column} = m.id AND r.sequence_id = s.id AND r.due_kind = '{lane.due_kind}'
                     AND r.due_at <= m.business_now AND {FOLLOWED}
                     AND (x.id IS NULL OR x.state IN ('DROPPED', 'DEFERRED')
                         OR (x.state = 'CLAIMED' AND x.lease_until < now()))
@@ -109,9 +135,8 @@ CLAIM: Final = f"""
             direction, channel, state, rfc_message_id, "references", token, tries, lease_until,
             created_at)
         SELECT ($3::uuid[])[n], workspace_id, recipient_id, sequence_id, contact_id, mailbox_id, current_step_id,
-            step_run, 'OUTGOING', 'EMAIL', 'CLAIMED',
-            '<' || ($4::text[])[n] || '@' || split_part(address, '@', 2) || '>',
-            '[]', 1, 1, now() + $5::interval, now()
+            step_run, 'OUTGOING', '{lane.channel}', 'CLAIMED', {lane.message_id}, '[]', 1, 1,
+            now() + $5::interval, now()
         FROM numbered
         ON CONFLICT (recipient_id, step_id, step_run) DO UPDATE
         SET state = 'CLAIMED', token = messages.token + 1, mailbox_id = excluded.mailbox_id,
@@ -136,6 +161,9 @@ CLAIM: Final = f"""
     )
     SELECT id FROM taken
 """
+
+
+CLAIMS: Final = {lane: _claim(lane) for lane in LANES}
 
 # Claims were not used: the turn that they took comes back, and with it the last place of the day. `freed` names them
 # and their mailboxes, and says which `touched` the server: after those the gap stays, whatever came of it.

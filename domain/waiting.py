@@ -22,7 +22,7 @@ from domain.rules.ids import new_id
 from domain.rules.outcomes import Later, LaterReason, retry_after
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
-from domain.turns import LIMIT_NOW
+from domain.turns import EMAILS, LANES, LIMIT_NOW, Lane
 from domain.writing import read, write, write_timers
 
 MAILBOX_WAITS: Final = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED})
@@ -70,22 +70,27 @@ async def _hold_mailbox_back(t: Tx, message: asyncpg.Record, outcome: Later) -> 
 
 # What cannot go out yet, and the first due beside it in its queues. A row that another changes at this moment is left
 # to the next time.
-_DUE_IN_QUEUES: Final = """
-    SELECT r.id, d.domain, r.mailbox_id, d.next_at + $7::interval AS next_at, m.domain_gap_seconds
+def _due_in_queues(lane: Lane) -> str:
+    return f"""
+    SELECT r.id, d.domain, m.id AS mailbox_id, d.next_at + $7::interval AS next_at, m.domain_gap_seconds
     FROM recipients r
-    JOIN mailboxes m ON m.id = r.mailbox_id
+    JOIN mailboxes m ON m.workspace_id = r.workspace_id AND m.id = r.{lane.mailbox_column}
     JOIN contacts c ON c.id = r.contact_id
-    LEFT JOIN domain_turns d ON m.domain_gap_seconds > 0 AND d.mailbox_id = r.mailbox_id
+    LEFT JOIN domain_turns d ON m.domain_gap_seconds > 0 AND d.workspace_id = r.workspace_id
+        AND d.mailbox_id = m.id
         AND d.domain = split_part(c.email_key, '@', 2) AND d.next_at > now()
     WHERE r.workspace_id = $1 AND r.id <> ALL($5::uuid[]) AND r.id = ANY($2::uuid[] || ARRAY(
         SELECT q.id FROM unnest($3::uuid[], $4::uuid[]) AS u (mailbox_id, sequence_id) CROSS JOIN LATERAL (
             SELECT r.id FROM recipients r
-            WHERE r.workspace_id = $1 AND r.mailbox_id = u.mailbox_id AND r.sequence_id = u.sequence_id
-                AND r.due_kind = 'AUTOMATED_EMAIL' AND r.due_at <= $6
+            WHERE r.workspace_id = $1 AND r.{lane.mailbox_column} = u.mailbox_id AND r.sequence_id = u.sequence_id
+                AND r.due_kind = '{lane.due_kind}' AND r.due_at <= $6
             ORDER BY r.due_at, r.id LIMIT $8) q))
     ORDER BY r.due_at, r.id
     FOR NO KEY UPDATE OF r SKIP LOCKED
 """
+
+
+_DUE_IN_QUEUES: Final = {lane: _due_in_queues(lane) for lane in LANES}
 
 
 async def put_off(
@@ -93,6 +98,8 @@ async def put_off(
     recipient_ids: Sequence[UUID],
     queues: Collection[tuple[UUID, UUID]],
     under_way: Sequence[UUID] = (),
+    *,
+    lane: Lane = EMAILS,
 ) -> None:
     """Move these due recipients, and up to 500 beside them in each queue (mailbox, sequence), to when they may be
     written to: the window's next opening, the person's return, their domain's turn. A window that never opens again is
@@ -105,7 +112,7 @@ async def put_off(
     async def work(t: Tx) -> None:
         offset = await t.fetchval("SELECT $1::timestamptz - now()", t.now)
         due = await t.fetch(
-            _DUE_IN_QUEUES,
+            _DUE_IN_QUEUES[lane],
             t.workspace_id,
             list(recipient_ids),
             [mailbox_id for mailbox_id, _ in queues],
@@ -146,7 +153,8 @@ async def let_go_on(t: Tx, contact_id: UUID) -> None:
     """Let the due times of a contact's recipients follow what has become of its absence: it has ended or was released.
     An absence that begins needs no such word: it is met when a message comes due."""
     rows = await t.fetch(
-        "SELECT id FROM recipients WHERE workspace_id = $1 AND contact_id = $2 AND due_kind = 'AUTOMATED_EMAIL' "
+        "SELECT id FROM recipients WHERE workspace_id = $1 AND contact_id = $2 "
+        "AND due_kind IN ('AUTOMATED_EMAIL', 'SMS') "
         "ORDER BY id FOR NO KEY UPDATE",
         t.workspace_id,
         contact_id,

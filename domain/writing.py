@@ -25,6 +25,7 @@ from domain.rules.recipient import Recipient
 # column, type, attribute: the facts as the statement writes them
 _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("mailbox_id", "uuid", "mailbox_id"),
+    ("sms_mailbox_id", "uuid", "sms_mailbox_id"),
     ("status", "text", "status"),
     ("end_reason", "text", "end_reason"),
     ("ended_at", "timestamptz", "ended_at"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from domain import authoring, enrolment, mailboxes, sequences
+from domain import authoring, enrolment, mailboxes, sequences, text_mailboxes
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.plans import SequenceSettings
@@ -15,6 +15,7 @@ from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
 from domain.secrets import Vault
 from domain.steps import NewStep
+from domain.text_mailboxes import TextMailboxFields
 
 HOLD = Hold(
     since=datetime(2026, 11, 20, 9, tzinfo=UTC), cause=GuardrailCause.BOUNCES, count=4, sent=60, limit_percent=5.0
@@ -47,6 +48,10 @@ def task(title: str = "Call", *, wait: Wait = NOW) -> NewStep:
     return NewStep(kind=StepKind.TASK, wait=wait, task_kind="CALL", task_title=title)
 
 
+def text(body: str = "Hi {{ first_name }}, a word about your work?", *, wait: Wait = NOW) -> NewStep:
+    return NewStep(kind=StepKind.SMS, wait=wait, body=body)
+
+
 @dataclass(frozen=True)
 class World:
     workspace_id: UUID
@@ -68,6 +73,49 @@ async def make_mailbox(workspace_id: UUID, vault: Vault, port: int = 2525, **fie
         "daily_limit": 100_000,
     } | fields
     return await mailboxes.create(workspace_id, vault, mailboxes.MailboxFields(**given))  # type: ignore[arg-type]
+
+
+async def make_number(workspace_id: UUID, vault: Vault, url: str, **fields: object) -> UUID:
+    """A number for text messages without a gap, with the account of `tests/workers/twilio_server.py`."""
+    given: dict[str, object] = {
+        "number": "+14155550100",
+        "account": "AC" + "0123456789abcdef" * 2,
+        "token": "a-token-of-32-letters-and-digits",
+        "api_url": url,
+        "minimum_gap_seconds": 0,
+        "daily_limit": 100_000,
+    } | fields
+    return await text_mailboxes.create(workspace_id, vault, TextMailboxFields(**given))  # type: ignore[arg-type]
+
+
+async def make_text_world(
+    workspace_id: UUID,
+    actor: Actor,
+    vault: Vault,
+    url: str,
+    *,
+    steps: Sequence[NewStep] = (text(),),
+    people: int = 1,
+    settings: SequenceSettings | None = None,
+) -> World:
+    """People with the numbers +4917012345000 … enrolled in an active sequence that sends them text messages."""
+    mailbox_id = await make_mailbox(workspace_id, vault)
+    number_id = await make_number(workspace_id, vault, url)
+    sequence_id = await authoring.create(
+        workspace_id, "Texts", steps, settings=settings or SequenceSettings(), mailbox_ids=[mailbox_id, number_id]
+    )
+    await sequences.activate(workspace_id, sequence_id)
+    values = [
+        {"email": f"p{n}@people.example", "first_name": f"Person {n}", "phone": f"+49170123450{n:02}"}
+        for n in range(people)
+    ]
+    batch = enrolment.Enrolment(
+        sequence_id=sequence_id, candidates=[enrolment.Candidate(ContactFields(values=one)) for one in values]
+    )
+    answers = await enrolment.enroll(workspace_id, actor, batch)
+    rows = await fetch("SELECT id FROM steps WHERE sequence_id = $1 ORDER BY position", sequence_id)
+    recipient_ids = [answer.recipient_id for answer in answers if answer.recipient_id is not None]
+    return World(workspace_id, number_id, sequence_id, [row["id"] for row in rows], recipient_ids)
 
 
 async def make_world(

@@ -1,4 +1,5 @@
-"""From a claim to the bytes of a mail: templates filled in, the thread kept, headers and parts composed.
+"""From a claim to the bytes of a mail, or the words of a text message: templates filled in, the thread kept, headers
+and parts composed.
 
 Source: product.md section 3 "Threads", "Templates".
 """
@@ -18,6 +19,8 @@ from domain.rules.content import (
     render_thread_subject,
 )
 from domain.rules.mime import HeaderForbidden, OutgoingEmail, compose
+from domain.rules.phones import PhoneInvalid, normalise_phone
+from domain.rules.text_messages import render_text_message
 from domain.sending import Claim, Mark
 
 _REFERENCES_AT_MOST = 20
@@ -45,13 +48,7 @@ def composed(claim: Claim, links: OptOutLinks | None = None) -> Letter | NotSend
     if links is not None:
         person = (claim.workspace_id, claim.recipient_id, claim.message_id)
         url = links.url(*person, contact["email"], contact["fields"])
-    variables = contact_variables(
-        **{name: contact[name] for name in ("first_name", "last_name", "email", "phone", "company", "time_zone")},
-        fields=contact["fields"],
-        sender_name=claim.account.display_name,
-        sender_address=claim.account.address,
-        unsubscribe_url=url,
-    )
+    variables = _variables(claim, url)
     parents = [sent["id"] for sent in claim.thread if sent["id"]]
     try:
         subject, body = _words(claim, variables)
@@ -87,6 +84,37 @@ def composed(claim: Claim, links: OptOutLinks | None = None) -> Letter | NotSend
         references=parents[-_REFERENCES_AT_MOST:],
     )
     return Letter(mark, mime)
+
+
+def texted(claim: Claim) -> Mark | NotSendable:
+    """Return the text message of a claim, or why it cannot be made. Whoever wants no more of them answers STOP."""
+    number = claim.contact["phone"]
+    if not number:
+        return NotSendable("PHONE_MISSING")
+    try:
+        reachable = normalise_phone(number)
+    except PhoneInvalid as problem:
+        return NotSendable("PHONE_INVALID", problem.reason)
+    if reachable != number:
+        return NotSendable("PHONE_INVALID", number)
+    if claim.number_dead:
+        return NotSendable("PHONE_INVALID", f"the provider said that {number} cannot be reached by text message")
+    try:
+        text = render_text_message(claim.body or "", _variables(claim, None))
+    except ContentProblem as problem:
+        return NotSendable(problem.code, problem.detail)
+    return Mark(claim=claim, to_address=number, text=text)
+
+
+def _variables(claim: Claim, unsubscribe_url: str | None) -> Variables:
+    contact = claim.contact
+    return contact_variables(
+        **{name: contact[name] for name in ("first_name", "last_name", "email", "phone", "company", "time_zone")},
+        fields=contact["fields"],
+        sender_name=claim.account.display_name,
+        sender_address=claim.account.address,
+        unsubscribe_url=unsubscribe_url,
+    )
 
 
 def _opt_out_headers(url: str | None) -> tuple[tuple[str, str], ...]:

@@ -53,6 +53,8 @@ from workers.rounds import Round
 from workers.sender import Sender
 from workers.smtp_pool import SmtpPool
 from workers.telling import Teller
+from workers.text_proof import TextProof
+from workers.twilio import TwilioGateway
 from workers.watcher import Watcher
 from workers.webhooks import Deliverer
 
@@ -79,12 +81,14 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
         pepper=vault.pepper,
     ):
         rounds: list[Round] = []
+        texts = TwilioGateway(settings.reach, tls_context=tls_context)
         sender = Sender(
             vault,
             slots=settings.worker_slots,
             lease=lease,
             on_free=lambda: send.wake(),
             pool=SmtpPool(tls_context=tls_context),
+            texts=texts,
             links_url=settings.links_url,
         )
         teller = Teller(redis)
@@ -114,6 +118,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             Round("holidays", public_holidays.renew, every_seconds=3600.0),
             Round("watches", watcher.take, every_seconds=min(5.0, settings.lease_seconds / 3)),
             turns,
+            Round("text proof", TextProof(vault, texts).look, every_seconds=20.0),
         ]
 
         # Outlives the others: what is finished after `stop` must not look like a dead worker's.
@@ -143,6 +148,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             for task in late:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await texts.close()
             await redis.aclose()
 
 

@@ -10,10 +10,10 @@ Source: architecture.md "The flow of one step"; reliability.md 2.1, 2.6.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from domain import delivery, sending, signals, signing_keys
@@ -21,15 +21,17 @@ from domain.connections import is_an_outage
 from domain.delivery import NotSendable, Result
 from domain.faults import point
 from domain.opting_out import OptOutLinks
+from domain.rules import text_paths
 from domain.rules.dkim import Signer
 from domain.rules.outcomes import Later, MailboxBroken, Outcome, Unknown
 from domain.secrets import SecretUnreadable, Vault
-from domain.sending import Account, Claim, Mark
+from domain.sending import Account, Claim, Mark, TextAccount
 from domain.waiting import MAILBOX_WAITS
 from workers.batching import Batching
-from workers.composing import Letter, composed
+from workers.composing import Letter, composed, texted
 from workers.smtp import SmtpAccount, SmtpSession
 from workers.smtp_pool import SmtpPool
+from workers.text_gateway import TextGateway, TextMessage, open_text_account
 
 log = logging.getLogger("relance.sender")
 
@@ -58,6 +60,7 @@ class Sender:
         lease: timedelta,
         on_free: Callable[[], None] = lambda: None,
         pool: SmtpPool | None = None,
+        texts: TextGateway | None = None,
         links_url: str = "http://localhost:8000",
     ) -> None:
         self._vault = vault
@@ -66,6 +69,8 @@ class Sender:
         self._lease = lease
         self._on_free = on_free  # called when a slot became free
         self._pool = pool or SmtpPool()
+        self._texts = texts  # None: what is to go out as a text message fails with INTEGRATION_FAILED
+        self._links_url = links_url
         self._tasks: dict[asyncio.Task[None], Claim] = {}
         self._began: dict[UUID, float] = {}  # when each message in hand was taken up, by the loop's clock
         self._held_back: set[UUID] = set()  # messages in hand whose mailbox has failed since they were claimed
@@ -149,7 +154,10 @@ class Sender:
         self._failures.pop(claim.message_id, None)
 
     async def _carry_out(self, claim: Claim) -> None:
-        letter = _composed(claim, self._links)
+        if isinstance(claim.account, TextAccount):
+            await self._carry_text(claim, claim.account)
+            return
+        letter = _composed(claim, lambda claim: composed(claim, self._links))
         if isinstance(letter, NotSendable):
             await self._finish(claim, letter)
             return
@@ -157,7 +165,7 @@ class Sender:
         if isinstance(account, MailboxBroken):
             await self._finish(claim, account)
             return
-        signed = self._signed(letter, claim)
+        signed = self._signed(letter, claim, claim.account)
         if isinstance(signed, MailboxBroken):
             await self._finish(claim, signed)
             return
@@ -173,23 +181,46 @@ class Sender:
         if failed is not None:
             await self._finish(claim, failed)
             return
+        await self._mark_and_send(claim, letter.mark, lambda: session.send(letter.mime))
+
+    async def _carry_text(self, claim: Claim, account: TextAccount) -> None:
+        mark = _composed(claim, texted)
+        if isinstance(mark, NotSendable):
+            await self._finish(claim, mark)
+            return
+        opened = open_text_account(self._vault, claim.workspace_id, account)
+        if isinstance(opened, MailboxBroken):
+            await self._finish(claim, opened)
+            return
+        gateway = self._texts
+        if gateway is None:
+            await self._finish(claim, NotSendable("INTEGRATION_FAILED", "This worker sends no text messages."))
+            return
+        if self._stopping or claim.message_id in self._held_back:
+            await sending.release([claim])
+            return
+        reports_url = self._links_url + text_paths.reports(account.mailbox_id, claim.message_id)
+        message = TextMessage(to=mark.to_address, text=mark.text, reports_url=reports_url)
+        await self._mark_and_send(claim, mark, lambda: gateway.send(opened, message))
+
+    async def _mark_and_send(self, claim: Claim, mark: Mark, send: Callable[[], Awaitable[Outcome]]) -> None:
         await point("before_mark")
-        marked = await self._mark(letter.mark)
+        marked = await self._mark(mark)
         if marked is None:
-            marked = claim.message_id in await sending.mark([letter.mark], lease=self._lease)
+            marked = claim.message_id in await sending.mark([mark], lease=self._lease)
         if not marked:
             await sending.release([claim])
             await signals.end_if_suppressed(claim.workspace_id, claim.recipient_id)
             return
         self._marked.add(claim.message_id)
         await point("after_mark")
-        outcome = await self._send(claim, letter, session)
+        outcome = await self._send(claim, send)
         await point("after_dot")
         await self._finish(claim, outcome)
 
-    async def _send(self, claim: Claim, letter: Letter, session: SmtpSession) -> Outcome:
+    async def _send(self, claim: Claim, send: Callable[[], Awaitable[Outcome]]) -> Outcome:
         try:
-            return await session.send(letter.mime)
+            return await send()
         except asyncio.CancelledError:
             # A shutdown that could not wait: whether the server took it is not known.
             lost = Unknown("The sender was stopped in the middle of handing the message over.")
@@ -243,13 +274,13 @@ class Sender:
                 return MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", str(problem))
         return smtp_account(account, password)
 
-    def _signed(self, letter: Letter, claim: Claim) -> Letter | MailboxBroken:
+    def _signed(self, letter: Letter, claim: Claim, account: Account) -> Letter | MailboxBroken:
         """Return the letter, signed where its mailbox has a key: never unsigned because the key cannot be read."""
-        key = claim.account.dkim
+        key = account.dkim
         if key is None:
             return letter
         try:
-            private = self._vault.open(key.sealed_key, claim.workspace_id, signing_keys.PLACE, claim.account.mailbox_id)
+            private = self._vault.open(key.sealed_key, claim.workspace_id, signing_keys.PLACE, account.mailbox_id)
         except SecretUnreadable as problem:
             return MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", str(problem))
         return replace(letter, mime=Signer(key.domain, key.selector, private).signed(letter.mime))
@@ -277,9 +308,12 @@ class Sender:
         return [None if workspace in failed else result.message_id in recorded for workspace, result in results]
 
 
-def _composed(claim: Claim, links: OptOutLinks) -> Letter | NotSendable:
+_Made = TypeVar("_Made")
+
+
+def _composed(claim: Claim, compose: Callable[[Claim], _Made | NotSendable]) -> _Made | NotSendable:
     try:
-        return composed(claim, links)
+        return compose(claim)
     except Exception:  # a mistake of ours: shown, and not tried again and again
         log.exception("message %s could not be composed", claim.message_id)
         return NotSendable("INTERNAL_ERROR", str(claim.message_id))

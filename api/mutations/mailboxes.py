@@ -18,7 +18,7 @@ from api.mutations.refusals import MailboxNotConnected, told
 from api.server_parts import SignInRefused, parts_of
 from api.types.step_errors import SuggestedFix
 from domain import mailboxes
-from domain.mailbox_sign_in import imap_sign_in, smtp_sign_in
+from domain.mailbox_sign_in import imap_sign_in, sending_sign_in
 from domain.mailboxes import MailboxFields, RampUp
 from domain.refusals import Invalid
 from domain.rules.access import Scope
@@ -191,7 +191,8 @@ class MailboxMutations:
         return MailboxUpdatePayload(mailbox_key=key)
 
     @mutation(
-        "Signs in to the mailbox's servers for real, for sending and, where it has an IMAP server, for reading. It "
+        "Signs in to the mailbox's servers for real, for sending and, where it has an IMAP server, for reading; of a "
+        "number for text messages to its provider, who is asked whether it may send from the number. It "
         "sends from then on, and what waited for it may be retried; where a sign-in fails it is disconnected, and says "
         "why.",
         scope=Scope.MAILBOXES_WRITE,
@@ -202,7 +203,7 @@ class MailboxMutations:
         try_mailbox = parts_of(info.context).try_mailbox
         if try_mailbox is None:
             raise Invalid("This server cannot try mail servers. Start it with `relance api` or `relance up`.")
-        account = await smtp_sign_in(me.workspace_id, info.context.vault, key)
+        account = await sending_sign_in(me.workspace_id, info.context.vault, key, info.context.settings.reach)
         refused = await try_mailbox(account, await imap_sign_in(me.workspace_id, info.context.vault, key))
 
         async def write() -> MailboxConnectPayload:

@@ -69,6 +69,7 @@ _MEANING: Final[Mapping[str, str]] = {
     "SUPPRESSED": "The person must not be written to.",
     "EMAIL_BOUNCED_BEFORE": "Mail to the contact's address bounced for good.",
     "EMAIL_MISSING": "The first step needs an email address, and the contact has none.",
+    "PHONE_MISSING": "The first step needs a phone number, and the contact has none.",
     "SEQUENCE_ARCHIVED": "The sequence is archived.",
     "SEQUENCE_EMPTY": "The sequence has no steps.",
     "CONTACT_AMBIGUOUS": "The id, the external id and the address name different contacts.",
@@ -87,6 +88,7 @@ for _value in MutationErrorCode.__strawberry_definition__.values:  # type: ignor
 
 _FIXES: Final[Mapping[str, tuple[FixCode, str]]] = {
     "EMAIL_MISSING": (FixCode.ADD_EMAIL, "Add an email address to the contact, then enrol again."),
+    "PHONE_MISSING": (FixCode.ADD_PHONE, "Add a phone number to the contact, then enrol again."),
     "EMAIL_BOUNCED_BEFORE": (FixCode.CORRECT_EMAIL, "Give the contact another email address, then enrol again."),
 }
 

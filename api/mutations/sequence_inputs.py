@@ -31,12 +31,16 @@ class WaitInput:
     unit: WaitUnit = strawberry.field(description="What the amount counts.")
 
 
-@strawberry.input(description="A step. What it needs depends on its kind: an email a body, a task a title.")
+@strawberry.input(
+    description="A step. What it needs depends on its kind: an email or a text message a body, a task a title."
+)
 class StepInput:
-    kind: StepKind = strawberry.field(description="What it does. For now AUTOMATED_EMAIL or TASK.")
+    kind: StepKind = strawberry.field(description="What it does.")
     wait: WaitInput | None = strawberry.field(default=None, description="The wait before it. Left out or null: none.")
     subject: str | None = strawberry.field(default=None, description="Liquid template of an email's subject.")
-    body: str | None = strawberry.field(default=None, description="Liquid template of an email's text, in HTML.")
+    body: str | None = strawberry.field(
+        default=None, description="Liquid template of an email's text, in HTML, or of a text message, in plain words."
+    )
     task_kind: TaskKind | None = strawberry.field(default=None, description="What a task asks for; OTHER if not said.")
     task_title: str | None = strawberry.field(default=None, description="Liquid template of a task's title.")
     task_notes: str | None = strawberry.field(default=None, description="Liquid template of a task's notes.")

@@ -9,6 +9,7 @@ import strawberry
 from api.types.words import Channel as Channel
 from api.types.words import EmailState as EmailState
 from api.types.words import MailboxState as MailboxState
+from api.types.words import MessageDelivery as MessageDelivery
 from api.types.words import MessageDirection as MessageDirection
 from api.types.words import MessageState as MessageState
 from api.types.words import OrderDirection as OrderDirection
@@ -198,13 +199,22 @@ _publish(
 )
 _publish(Channel, "Channel", "How a message travels.", {Channel.EMAIL: "By email.", Channel.SMS: "By text message."})
 _publish(
+    MessageDelivery,
+    "MessageDelivery",
+    "What the receipt of a text message said.",
+    {
+        MessageDelivery.DELIVERED: "It arrived.",
+        MessageDelivery.FAILED: "The provider had taken it and could not deliver it.",
+    },
+)
+_publish(
     MessageState,
     "MessageState",
     "What became of a message.",
     {
         MessageState.CLAIMED: "Being prepared; nothing has left.",
         MessageState.HANDING_OVER: "Being handed over right now; it cannot be called back.",
-        MessageState.SENT: "The mail server has taken it.",
+        MessageState.SENT: "The mail server, or the provider of text messages, has taken it.",
         MessageState.REFUSED: "The mail server refused it for good; it was not sent.",
         MessageState.DEFERRED: "Not taken for now; it is tried again.",
         MessageState.UNCONFIRMED: "It may or may not have been sent; a person must say.",

@@ -56,7 +56,9 @@ class RecipientFilter:
     )
     needs_attention: bool | None = strawberry.field(default=None, description="Whether a person has to act.")
     sequence_id: strawberry.ID | None = strawberry.field(default=None, description="In this sequence.")
-    mailbox_id: strawberry.ID | None = strawberry.field(default=None, description="Written to from this mailbox.")
+    mailbox_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Written to from this mailbox or number."
+    )
     contact_id: strawberry.ID | None = strawberry.field(default=None, description="Of this contact.")
     step_id: strawberry.ID | None = strawberry.field(default=None, description="At this step, or waiting for it.")
     enrolled_at: DateTimeFilter | None = strawberry.field(default=None, description="By the time of enrolment.")

@@ -1,14 +1,16 @@
 """Sending accounts."""
 
 from datetime import datetime
+from typing import Any
 
 import strawberry
 
 from api.context import Info
-from api.types.enums import MailboxState
+from api.types.enums import Channel, MailboxState
 from api.types.fields import resolved
 from api.types.guardrails import Guardrail
 from api.types.node import Connection, Node
+from domain.rules import text_paths
 from domain.rules.step_errors import StepErrorCode, sentence
 
 
@@ -43,9 +45,19 @@ class DkimKey:
     )
 
 
-@strawberry.type(description="A sending account.")
+@strawberry.type(description="The account at a provider that a number sends its text messages by.")
+class SmsAccount:
+    api_url: str = strawberry.field(description="Where the provider's interface is.")
+    account_sid: str = strawberry.field(description="The account there.")
+    incoming_url: str = strawberry.field(
+        description="The URL to enter at the provider for messages that come in at the number (POST)."
+    )
+
+
+@strawberry.type(description="A sending account: for emails, or a number for text messages.")
 class Mailbox(Node):
-    address: str = strawberry.field(description="The address it sends from.")
+    channel: Channel = strawberry.field(description="What it sends.")
+    address: str = strawberry.field(description="The address it sends from; of a number for text messages the number.")
     display_name: str | None = strawberry.field(description="The name beside the address.")
     state: MailboxState = strawberry.field(description="Whether it can send.")
     state_code: StepErrorCode | None = strawberry.field(description="Why it is not connected, as a code.")
@@ -59,6 +71,14 @@ class Mailbox(Node):
     dkim_key: DkimKey | None = strawberry.field(
         description="The key with which its mail is signed; null where Relance does not sign it."
     )
+
+    @resolved("The account that a number sends its text messages by; null for emails.")
+    async def sms(self, info: Info) -> SmsAccount | None:
+        row: Any = self
+        if row.sms_api_url is None or row.sms_account is None:
+            return None
+        incoming_url = info.context.settings.links_url + text_paths.incoming(row.key)
+        return SmsAccount(api_url=row.sms_api_url, account_sid=row.sms_account, incoming_url=incoming_url)
 
     @resolved(
         "How many messages it may send within 24 hours at the moment: its limit, or what its ramp-up has reached."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from api.context import Info
-from api.types.enums import Channel, MessageDirection, MessageState
+from api.types.enums import Channel, MessageDelivery, MessageDirection, MessageState
 from api.types.fields import resolved
 from api.types.node import Connection, Node
 from api.types.sequences import Step
@@ -26,8 +26,15 @@ class Message(Node):
     text: str | None = strawberry.field(description="The text part; of an incoming message without what it quotes.")
     html: str | None = strawberry.field(description="The HTML part.")
     quoted_text: str | None = strawberry.field(description="What an incoming message quotes.")
-    from_: str | None = strawberry.field(name="from", description="The sender's address.")
-    to: list[str] = strawberry.field(description="The receivers' addresses.")
+    from_: str | None = strawberry.field(name="from", description="The sender's address or number.")
+    to: list[str] = strawberry.field(description="The receivers' addresses or numbers.")
+    delivery: MessageDelivery | None = strawberry.field(
+        description="What the receipt of a text message said; null while there is none, and for emails."
+    )
+    delivery_at: datetime | None = strawberry.field(description="When that receipt came.")
+    segments: int | None = strawberry.field(
+        description="In how many parts a text message goes, each charged as one; null for emails."
+    )
     at: datetime = strawberry.field(description="When it was sent or came in; before that, when it was begun.")
 
     @resolved("Whose run it belongs to; null once that is deleted.")

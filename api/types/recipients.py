@@ -68,6 +68,7 @@ class Recipient(Node):
     contact: Contact = strawberry.field(description="The person.")
     sequence: Sequence = strawberry.field(description="The sequence.")
     mailbox: Mailbox | None = strawberry.field(description="The mailbox it is written to from.")
+    sms_mailbox: Mailbox | None = strawberry.field(description="The number that its text messages come from.")
     current_step: Step | None = strawberry.field(description="The step it is at or waits for; null once ended.")
     next_step: Step | None = strawberry.field(description="What Skip leads to; null: it would complete.")
     steps: list[RecipientStep] = strawberry.field(description="Each step as it is for this recipient, in order.")

@@ -39,6 +39,11 @@ class Channel(StrEnum):
     SMS = "SMS"
 
 
+class MessageDelivery(StrEnum):
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+
+
 class MessageState(StrEnum):
     CLAIMED = "CLAIMED"
     HANDING_OVER = "HANDING_OVER"

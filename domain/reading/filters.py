@@ -101,12 +101,14 @@ def _conditions(f: RecipientFilter, p: Parameters) -> list[str]:
     found: list[str] = []
     for column, value in (
         ("r.sequence_id", f.sequence_id),
-        ("r.mailbox_id", f.mailbox_id),
         ("r.contact_id", f.contact_id),
         ("r.current_step_id", f.step_id),
     ):
         if value is not None:
             found.append(f"{column} = {p.add(value, 'uuid')}")
+    if f.mailbox_id is not None:
+        number = p.add(f.mailbox_id, "uuid")
+        found.append(f"(r.mailbox_id = {number} OR r.sms_mailbox_id = {number})")
     if f.ids is not None:
         found.append(f"r.id = ANY({p.add(list(f.ids), 'uuid[]')})")
     if f.statuses is not None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.rules.ids import Prefix, to_public
 from domain.rules.plan import StepKind
+from domain.rules.text_messages import segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class MessageRow:
     type_name: ClassVar[str] = "Message"
     COLUMNS: ClassVar[tuple[str, ...]] = (
         *("id", "recipient_id", "step_id", "direction", "channel", "state", "classification", "subject", "text"),
-        *("html", "from_address", "to_address", "at", "created_at", "quoted_text"),
+        *("html", "from_address", "to_address", "at", "created_at", "quoted_text", "delivery", "delivery_at"),
     )
 
     key: UUID
@@ -33,6 +34,13 @@ class MessageRow:
     happened_at: datetime | None
     created_at: datetime
     quoted_text: str | None
+    delivery: str | None
+    delivery_at: datetime | None
+
+    @property
+    def segments(self) -> int | None:
+        """Return in how many parts a text message goes; None for an email, and for one whose text was erased."""
+        return segments(self.text) if self.channel == "SMS" and self.text is not None else None
 
     @property
     def id(self) -> str:

@@ -47,6 +47,10 @@ async def use(workspace_id: UUID, ids: Collection[UUID]) -> dict[UUID, MailboxUs
             (SELECT count(*) FROM recipients r JOIN sequences s ON s.workspace_id = $1 AND s.id = r.sequence_id
                 WHERE r.workspace_id = $1 AND r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL'
                 AND s.status = 'ACTIVE'
+                AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds))
+            + (SELECT count(*) FROM recipients r JOIN sequences s ON s.workspace_id = $1 AND s.id = r.sequence_id
+                WHERE r.workspace_id = $1 AND r.sms_mailbox_id = m.id AND r.due_kind = 'SMS'
+                AND s.status = 'ACTIVE'
                 AND r.due_at <= now() + make_interval(secs => w.clock_offset_seconds)) AS waiting,
             m.imap_host, k.read_at, k.problem_code, k.problem_words
         FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id

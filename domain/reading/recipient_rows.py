@@ -29,9 +29,14 @@ FROM: Final = """
 _JOINS: Final = {
     "contact": "JOIN contacts c ON c.workspace_id = r.workspace_id AND c.id = r.contact_id",
     "mailbox": "LEFT JOIN mailboxes m ON m.workspace_id = r.workspace_id AND m.id = r.mailbox_id",
+    "sms_mailbox": "LEFT JOIN mailboxes n ON n.workspace_id = r.workspace_id AND n.id = r.sms_mailbox_id",
+    # the one whose turn it waits for
+    "sender": "LEFT JOIN mailboxes k ON k.workspace_id = r.workspace_id "
+    "AND k.id = CASE WHEN r.due_kind = 'SMS' THEN r.sms_mailbox_id ELSE r.mailbox_id END",
     "step": "LEFT JOIN steps t ON t.workspace_id = r.workspace_id AND t.id = r.current_step_id",
     "pending": "LEFT JOIN pending_actions p ON p.workspace_id = r.workspace_id AND p.id = r.pending_id",
     "error": "LEFT JOIN step_errors e ON e.workspace_id = r.workspace_id AND e.id = r.error_id",
+    "failed": "LEFT JOIN mailboxes f ON f.workspace_id = e.workspace_id AND f.id = e.mailbox_id",
 }
 _PLAIN: Final = (
     *("id", "external_id", "status", "end_reason", "paused_at", "sequence_paused_at", "version", "contact_id"),
@@ -76,21 +81,25 @@ class Reader:
         if "mailbox" in self._wants:
             add("mailbox", columns_of("m", MailboxRow.COLUMNS))
             self._join("mailbox")
+        if "sms_mailbox" in self._wants:
+            add("sms_mailbox", columns_of("n", MailboxRow.COLUMNS))
+            self._join("sms_mailbox")
         if "current_step" in self._wants:
             add("current_step", columns_of("t", StepRow.COLUMNS))
             self._join("step")
         if "pending_action" in self._wants:
             add("pending_action", PENDING_COLUMNS)
         if self._moment:
-            turn = ["m.state", 'm.next_send_at + w."offset"', "m.held_back_by", "m.address"]
-            holds = ["m.guardrail_hold", "s.guardrail_hold"]
+            turn = ["k.state", 'k.next_send_at + w."offset"', "k.held_back_by"]
+            holds = ["k.guardrail_hold", "s.guardrail_hold"]
             away = ["c.time_zone", "c.out_of_office_until"]
             add("moment", [*columns_of("r", _TIMERS), "w.now", BEING_SENT, *turn, *holds, *away, "s.settings"])
-            self._join("mailbox")
+            self._join("sender")
             self._join("contact")
         if self._message:
-            add("error", ["e.code", "e.detail"])
+            add("error", ["e.code", "e.detail", "f.address"])
             self._join("error")
+            self._join("failed")
 
     def _join(self, name: str) -> None:
         self._joins[name] = _JOINS[name]
@@ -172,6 +181,7 @@ class Reader:
             contact=layout.row("contact", record, to_contact),
             sequence=layout.row("sequence", record, to_sequence),
             mailbox=layout.row("mailbox", record, to_mailbox),
+            sms_mailbox=layout.row("sms_mailbox", record, to_mailbox),
             current_step=layout.row("current_step", record, to_step),
             **row,
         )
@@ -179,12 +189,12 @@ class Reader:
     def _situation(self, record: Any, status: Status, held_by: Any, paths: Paths | None) -> Situation:
         (
             wait_ends_at, retry_at, paced_until, scheduled_for, due_kind, now, being_sent, state, turn_at,
-            held_back_by, address, mailbox_hold, sequence_hold, time_zone, away_until, stored_settings,
+            held_back_by, mailbox_hold, sequence_hold, time_zone, away_until, stored_settings,
         ) = self._layout.values("moment", record)  # fmt: skip
         plain = self._layout.values("plain", record)
         end_reason, sequence_key, step_key, due_at = plain[3], plain[8], plain[9], plain[17]
         settings = self._settings(sequence_key, stored_settings)
-        code, detail = self._layout.values("error", record) if self._message else (None, None)
+        code, detail, address = self._layout.values("error", record) if self._message else (None, None, None)
         step = paths.step(step_key) if paths is not None else None
         return Situation(
             now=now,

@@ -63,6 +63,7 @@ class MailboxRow:
         *("id", "address", "display_name", "state", "state_code", "state_message", "daily_limit"),
         *("minimum_gap_seconds", "created_at", "ramp_up_start", "ramp_up_step", "ramp_up_started_at"),
         *("domain_gap_seconds", "dkim_domain", "dkim_selector", "dkim_public_key", "guardrail_hold"),
+        *("channel", "sms_api_url", "sms_account"),
     )
 
     key: UUID
@@ -82,6 +83,9 @@ class MailboxRow:
     dkim_selector: str | None
     dkim_public_key: str | None
     guardrail_hold: str | None  # JSON as it is stored
+    channel: str
+    sms_api_url: str | None
+    sms_account: str | None
 
     @property
     def id(self) -> str:
@@ -299,6 +303,7 @@ class RecipientRow:
     contact: ContactRow | None = None
     sequence: SequenceRow | None = None
     mailbox: MailboxRow | None = None
+    sms_mailbox: MailboxRow | None = None
     current_step: StepRow | None = None
     next_step: StepRow | None = None
     pending_action: PendingActionRow | None = None

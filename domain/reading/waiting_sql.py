@@ -38,7 +38,10 @@ _AWAY: Final = (
     "EXISTS (SELECT FROM contacts c "
     "WHERE c.workspace_id = $1 AND c.id = r.contact_id AND c.out_of_office_until > w.now AND r.scheduled_for IS NULL)"
 )
-_MAILBOX: Final = "EXISTS (SELECT FROM mailboxes m WHERE m.workspace_id = $1 AND m.id = r.mailbox_id AND "
+_MAILBOX: Final = (
+    "EXISTS (SELECT FROM mailboxes m WHERE m.workspace_id = $1 "
+    "AND m.id = CASE WHEN r.due_kind = 'SMS' THEN r.sms_mailbox_id ELSE r.mailbox_id END AND "
+)
 
 
 def _when(*conditions: str) -> str:

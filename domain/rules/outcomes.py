@@ -82,7 +82,14 @@ class Unknown:
     why: str
 
 
-Outcome = Sent | Refused | Later | MailboxBroken | Unknown
+@dataclass(frozen=True, slots=True)
+class OptedOut:
+    """The provider knows that the person has opted out of this sender, and did not take the message."""
+
+    reply: str
+
+
+Outcome = Sent | Refused | Later | MailboxBroken | Unknown | OptedOut
 
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 _PATIENCE = timedelta(hours=72)

@@ -47,6 +47,7 @@ class Recipient:
     time_zone: str | None  # the contact's
     out_of_office_until: datetime | None = None  # the contact's: nothing goes out by itself before
     mailbox_id: UUID | None
+    sms_mailbox_id: UUID | None = None
     end_reason: EndReason | None = None
     ended_at: datetime | None = None
     paused_at: datetime | None = None  # held by a person, for this recipient

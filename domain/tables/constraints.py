@@ -55,6 +55,13 @@ CHECKS: dict[str, tuple[str, str]] = {
     "steps_wait_unit_known": ("steps", _one_of("wait_unit", WaitUnit)),
     "steps_wait_not_negative": ("steps", "wait_amount >= 0"),
     "mailboxes_state_known": ("mailboxes", _one_of("state", ["CONNECTED", "DISCONNECTED", "HELD"])),
+    "mailboxes_channel_known": ("mailboxes", _one_of("channel", ["EMAIL", "SMS"])),
+    "mailboxes_of_channel": (
+        "mailboxes",
+        "CASE channel WHEN 'EMAIL' THEN smtp_host IS NOT NULL AND smtp_port IS NOT NULL AND smtp_security IS NOT NULL "
+        "AND sms_account IS NULL ELSE smtp_host IS NULL AND imap_host IS NULL AND sms_api_url IS NOT NULL "
+        "AND sms_account IS NOT NULL AND sms_token IS NOT NULL END",
+    ),
     "mailboxes_security_known": ("mailboxes", _one_of("smtp_security", ["NONE", "STARTTLS", "TLS"])),
     "mailboxes_imap_security_known": ("mailboxes", _one_of("imap_security", ["NONE", "STARTTLS", "TLS"])),
     "mailboxes_limits_sensible": ("mailboxes", "daily_limit >= 1 AND minimum_gap_seconds >= 0"),
@@ -88,6 +95,8 @@ CHECKS: dict[str, tuple[str, str]] = {
         "messages",
         "state NOT IN ('HANDING_OVER', 'SENT', 'UNCONFIRMED') OR marked_at IS NOT NULL",
     ),
+    "messages_delivery_known": ("messages", _one_of("delivery", ["DELIVERED", "FAILED"])),
+    "messages_delivery_with_time": ("messages", "(delivery IS NULL) = (delivery_at IS NULL)"),
     "messages_outgoing_has_step": ("messages", "direction <> 'OUTGOING' OR step_id IS NOT NULL"),
     "step_errors_code_known": ("step_errors", _one_of("code", StepErrorCode)),
     "pending_actions_closed_with_outcome": ("pending_actions", "(closed_at IS NULL) = (outcome IS NULL)"),
@@ -132,6 +141,7 @@ TENANT_KEYS = (
     ("recipients", "sequence_id", "sequences"),
     ("recipients", "contact_id", "contacts"),
     ("recipients", "mailbox_id", "mailboxes"),
+    ("recipients", "sms_mailbox_id", "mailboxes"),
     ("recipients", "current_step_id", "steps"),
     ("recipients", "last_step_id", "steps"),
     ("recipient_steps", "recipient_id", "recipients"),
@@ -237,7 +247,9 @@ INDEXES: dict[str, str] = {
     "recipients_due_by_queue": (
         "ON recipients (mailbox_id, sequence_id, due_at, id) WHERE due_kind = 'AUTOMATED_EMAIL'"
     ),
-    "recipients_due_by_person": "ON recipients (due_at, id) WHERE due_kind IN ('MANUAL_EMAIL', 'TASK', 'SMS')",
+    "recipients_due_by_number": "ON recipients (sms_mailbox_id, due_at, id) WHERE due_kind = 'SMS'",
+    "recipients_due_by_number_queue": "ON recipients (sms_mailbox_id, sequence_id, due_at, id) WHERE due_kind = 'SMS'",
+    "recipients_due_by_person": "ON recipients (due_at, id) WHERE due_kind IN ('MANUAL_EMAIL', 'TASK')",
     # the lists
     "recipients_by_sequence": "ON recipients (sequence_id, enrolled_at DESC, id DESC) WHERE deleted_at IS NULL",
     "recipients_by_status": "ON recipients (sequence_id, status, enrolled_at DESC, id DESC) WHERE deleted_at IS NULL",

@@ -19,6 +19,8 @@ class Contact(Model):
     phone = fields.CharField(max_length=40, null=True)
     phone_key = fields.CharField(max_length=15, null=True)  # the number as it is compared: its digits
     phone_hash = fields.CharField(max_length=32, null=True)
+    phone_invalid_at = fields.DatetimeField(null=True)  # a provider said that no text message can reach it
+    phone_changed_at = fields.DatetimeField(null=True)  # to another number, or to none
     first_name = fields.CharField(max_length=200, null=True)
     last_name = fields.CharField(max_length=200, null=True)
     company = fields.CharField(max_length=200, null=True)
@@ -63,19 +65,20 @@ class Suppression(Model):
 
 
 class Mailbox(Model):
-    """A sending account: SMTP to send, IMAP to watch, and its limits."""
+    """A sending account and its limits: SMTP to send and IMAP to watch, or a number to send text messages from."""
 
     id = fields.UUIDField(primary_key=True)
     workspace_id = fields.UUIDField()
-    address = fields.CharField(max_length=320)
+    channel = fields.CharField(max_length=10, default="EMAIL", db_default="EMAIL")
+    address = fields.CharField(max_length=320)  # of one for text messages its number, E.164
     address_key = fields.CharField(max_length=320)
     display_name = fields.CharField(max_length=200, null=True)
     state = fields.CharField(max_length=20, default="CONNECTED")
     state_code = fields.CharField(max_length=40, null=True)  # the step error code that says why it is not connected
     state_message = fields.TextField(null=True)
-    smtp_host = fields.CharField(max_length=253)
-    smtp_port = fields.IntField()
-    smtp_security = fields.CharField(max_length=10)
+    smtp_host = fields.CharField(max_length=253, null=True)
+    smtp_port = fields.IntField(null=True)
+    smtp_security = fields.CharField(max_length=10, null=True)
     smtp_username = fields.CharField(max_length=320, null=True)
     smtp_password = fields.BinaryField(null=True)  # sealed, see domain/secrets.py
     imap_host = fields.CharField(max_length=253, null=True)
@@ -83,6 +86,9 @@ class Mailbox(Model):
     imap_security = fields.CharField(max_length=10, null=True)
     imap_username = fields.CharField(max_length=320, null=True)
     imap_password = fields.BinaryField(null=True)
+    sms_api_url = fields.CharField(max_length=500, null=True)
+    sms_account = fields.CharField(max_length=100, null=True)
+    sms_token = fields.BinaryField(null=True)
     daily_limit = fields.IntField(default=200)
     minimum_gap_seconds = fields.IntField(default=60)
     # Ramp-up: so many within 24 hours at first, and so many more with each day, up to the daily limit. NULL: none.

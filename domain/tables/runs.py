@@ -14,6 +14,7 @@ class Recipient(Model):
     sequence_id = fields.UUIDField()
     contact_id = fields.UUIDField()
     mailbox_id = fields.UUIDField(null=True)
+    sms_mailbox_id = fields.UUIDField(null=True)  # the number its text messages come from
     external_id = fields.CharField(max_length=200, null=True)
     sort_name = fields.CharField(max_length=420, default="")  # the contact's, for sorting within a sequence
     version = fields.IntField(default=1)
@@ -77,7 +78,9 @@ class Message(Model):
     html = fields.TextField(null=True)
     quoted_text = fields.TextField(null=True)  # of an incoming one: what it quotes, and its signature
     absence_key = fields.CharField(max_length=32, null=True)  # of an absence note: which absence it speaks of
-    reply = fields.TextField(null=True)  # the mail server's last words
+    reply = fields.TextField(null=True)  # the mail server's last words; of a text message first the provider's id
+    delivery = fields.CharField(max_length=10, null=True)  # of a text message: what its receipt said, and when
+    delivery_at = fields.DatetimeField(null=True)
     # The claim: who may go on with it, and until when (machine time).
     token = fields.IntField(default=1)
     tries = fields.SmallIntField(default=1)

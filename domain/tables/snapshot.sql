@@ -54,7 +54,9 @@ CREATE TABLE public.contacts (
     email_hash character varying(32),
     phone_hash character varying(32),
     phone_key character varying(15),
-    erased_at timestamp with time zone
+    erased_at timestamp with time zone,
+    phone_changed_at timestamp with time zone,
+    phone_invalid_at timestamp with time zone
 );
 
 COMMENT ON TABLE public.contacts IS 'A person of the workspace.';
@@ -158,9 +160,9 @@ CREATE TABLE public.mailboxes (
     state character varying(20) NOT NULL,
     state_code character varying(40),
     state_message text,
-    smtp_host character varying(253) NOT NULL,
-    smtp_port integer NOT NULL,
-    smtp_security character varying(10) NOT NULL,
+    smtp_host character varying(253),
+    smtp_port integer,
+    smtp_security character varying(10),
     smtp_username character varying(320),
     smtp_password bytea,
     imap_host character varying(253),
@@ -188,10 +190,20 @@ CREATE TABLE public.mailboxes (
     dkim_selector character varying(63),
     guardrail_hold jsonb,
     guardrail_limits jsonb DEFAULT '{}'::jsonb NOT NULL,
+    channel character varying(10) DEFAULT 'EMAIL'::character varying NOT NULL,
+    sms_account character varying(100),
+    sms_api_url character varying(500),
+    sms_token bytea,
+    CONSTRAINT mailboxes_channel_known CHECK ((channel IN ('EMAIL', 'SMS'))),
     CONSTRAINT mailboxes_dkim_whole CHECK ((((dkim_key IS NULL) = (dkim_domain IS NULL)) AND ((dkim_key IS NULL) = (dkim_selector IS NULL)) AND ((dkim_key IS NULL) = (dkim_public_key IS NULL)))),
     CONSTRAINT mailboxes_held_for_a_reason CHECK ((((state)::text <> 'HELD'::text) OR (guardrail_hold IS NOT NULL))),
     CONSTRAINT mailboxes_imap_security_known CHECK ((imap_security IN ('NONE', 'STARTTLS', 'TLS'))),
     CONSTRAINT mailboxes_limits_sensible CHECK (((daily_limit >= 1) AND (minimum_gap_seconds >= 0))),
+    CONSTRAINT mailboxes_of_channel CHECK (
+CASE channel
+    WHEN 'EMAIL'::text THEN ((smtp_host IS NOT NULL) AND (smtp_port IS NOT NULL) AND (smtp_security IS NOT NULL) AND (sms_account IS NULL))
+    ELSE ((smtp_host IS NULL) AND (imap_host IS NULL) AND (sms_api_url IS NOT NULL) AND (sms_account IS NOT NULL) AND (sms_token IS NOT NULL))
+END),
     CONSTRAINT mailboxes_pace_sensible CHECK (((domain_gap_seconds >= 0) AND (ramp_up_start >= 1) AND (ramp_up_step >= 1))),
     CONSTRAINT mailboxes_ramp_up_whole CHECK ((((ramp_up_start IS NULL) = (ramp_up_step IS NULL)) AND ((ramp_up_start IS NULL) = (ramp_up_started_at IS NULL)))),
     CONSTRAINT mailboxes_security_known CHECK ((smtp_security IN ('NONE', 'STARTTLS', 'TLS'))),
@@ -232,7 +244,11 @@ CREATE TABLE public.messages (
     quoted_text text,
     bounced_at timestamp with time zone,
     complained_at timestamp with time zone,
+    delivery character varying(10),
+    delivery_at timestamp with time zone,
     CONSTRAINT messages_classification_known CHECK ((classification IN ('HUMAN_REPLY', 'AUTOMATIC_ANSWER', 'OPT_OUT', 'HARD_BOUNCE', 'DELIVERY_DELAYED', 'DELIVERY_FAILED', 'COMPLAINT', 'NOTICE'))),
+    CONSTRAINT messages_delivery_known CHECK ((delivery IN ('DELIVERED', 'FAILED'))),
+    CONSTRAINT messages_delivery_with_time CHECK (((delivery IS NULL) = (delivery_at IS NULL))),
     CONSTRAINT messages_direction_known CHECK ((direction IN ('OUTGOING', 'INCOMING'))),
     CONSTRAINT messages_lease_while_claimed CHECK (((lease_until IS NOT NULL) = (state IN ('CLAIMED', 'HANDING_OVER')))),
     CONSTRAINT messages_marked_before_sent CHECK (((state NOT IN ('HANDING_OVER', 'SENT', 'UNCONFIRMED')) OR (marked_at IS NOT NULL))),
@@ -324,6 +340,7 @@ CREATE TABLE public.recipients (
     last_step_id uuid,
     plan_revision integer DEFAULT 0 NOT NULL,
     paced_until timestamp with time zone,
+    sms_mailbox_id uuid,
     CONSTRAINT recipients_due_kind_with_due_at CHECK (((due_at IS NULL) = (due_kind IS NULL))),
     CONSTRAINT recipients_end_reason_known CHECK ((end_reason IN ('COMPLETED', 'REPLIED', 'COMPANY_REPLIED', 'STOPPED', 'UNSUBSCRIBED', 'SUPPRESSED', 'COMPLAINED', 'BOUNCED'))),
     CONSTRAINT recipients_ended_at_with_reason CHECK (((end_reason IS NULL) = (ended_at IS NULL))),
@@ -618,8 +635,9 @@ INSERT INTO public.tortoise_migrations VALUES (18, 'models', '0018_live_edits', 
 INSERT INTO public.tortoise_migrations VALUES (19, 'models', '0019_turns', now());
 INSERT INTO public.tortoise_migrations VALUES (20, 'models', '0020_signing_keys', now());
 INSERT INTO public.tortoise_migrations VALUES (21, 'models', '0021_guardrail_samples', now());
+INSERT INTO public.tortoise_migrations VALUES (22, 'models', '0022_sms', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 21, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 22, true);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_of_workspace UNIQUE (workspace_id, id);
@@ -831,7 +849,11 @@ CREATE INDEX recipients_by_workspace ON public.recipients USING btree (workspace
 
 CREATE INDEX recipients_due_by_mailbox ON public.recipients USING btree (mailbox_id, due_at, id) WHERE ((due_kind)::text = 'AUTOMATED_EMAIL'::text);
 
-CREATE INDEX recipients_due_by_person ON public.recipients USING btree (due_at, id) WHERE (due_kind IN ('MANUAL_EMAIL', 'TASK', 'SMS'));
+CREATE INDEX recipients_due_by_number ON public.recipients USING btree (sms_mailbox_id, due_at, id) WHERE ((due_kind)::text = 'SMS'::text);
+
+CREATE INDEX recipients_due_by_number_queue ON public.recipients USING btree (sms_mailbox_id, sequence_id, due_at, id) WHERE ((due_kind)::text = 'SMS'::text);
+
+CREATE INDEX recipients_due_by_person ON public.recipients USING btree (due_at, id) WHERE (due_kind IN ('MANUAL_EMAIL', 'TASK'));
 
 CREATE INDEX recipients_due_by_queue ON public.recipients USING btree (mailbox_id, sequence_id, due_at, id) WHERE ((due_kind)::text = 'AUTOMATED_EMAIL'::text);
 
@@ -972,6 +994,9 @@ ALTER TABLE ONLY public.recipients
 
 ALTER TABLE ONLY public.recipients
     ADD CONSTRAINT recipients_sequence FOREIGN KEY (workspace_id, sequence_id) REFERENCES public.sequences(workspace_id, id);
+
+ALTER TABLE ONLY public.recipients
+    ADD CONSTRAINT recipients_sms_mailbox FOREIGN KEY (workspace_id, sms_mailbox_id) REFERENCES public.mailboxes(workspace_id, id);
 
 ALTER TABLE ONLY public.sequence_mailboxes
     ADD CONSTRAINT sequence_mailboxes_mailbox FOREIGN KEY (workspace_id, mailbox_id) REFERENCES public.mailboxes(workspace_id, id);

@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.typing import Subprotocol
 
 from api.app import server
-from api.server_parts import ImapSignIn, ServerParts, SignInRefused, SmtpSignIn, TryMailbox
+from api.server_parts import ImapSignIn, ServerParts, SignInRefused, SmtpSignIn, TextSignIn, TryMailbox
 from domain import keys
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.ids import Prefix, to_public
@@ -30,10 +30,10 @@ PATIENCE_SECONDS = 15.0
 SECRET_KEY = bytes(range(32))
 
 
-async def try_mailbox(sending: SmtpSignIn, reading: ImapSignIn | None) -> SignInRefused | None:
+async def try_mailbox(sending: SmtpSignIn | TextSignIn, reading: ImapSignIn | None) -> SignInRefused | None:
     """The edge of the process: mail servers that only know the password “right”."""
     for asked in (sending, reading):
-        if asked is not None and asked.password not in (None, "right"):
+        if isinstance(asked, SmtpSignIn | ImapSignIn) and asked.password not in (None, "right"):
             words = "535 Authentication failed"
             return SignInRefused(StepErrorCode.MAILBOX_CREDENTIALS_REFUSED, words, reading=asked is reading)
     return None

@@ -16,7 +16,7 @@ from domain.signals import Fact, apply
 from domain.steps import NewStep
 from tests.api.conftest import Api, rcp, seq, stp
 from tests.inbound.mails import letter
-from tests.world import HOLD, IN_AN_HOUR, World, email, make_mailbox, manual_email, task
+from tests.world import HOLD, IN_AN_HOUR, World, email, make_mailbox, make_number, manual_email, task
 
 Example = Callable[[Api], Awaitable[dict[str, Any]]]
 
@@ -196,6 +196,11 @@ async def _held(api: Api) -> dict[str, Any]:
     return {"mailboxId": id}
 
 
+async def _number(api: Api) -> dict[str, Any]:
+    number_id = await make_number(api.workspace_id, api.vault, "https://provider.example")
+    return {"id": to_public(Prefix.MAILBOX, number_id)}
+
+
 async def _signing(api: Api) -> dict[str, Any]:
     example = await _mailbox(api)
     await api.change("mailboxDkimKeyCreate", example, "mailbox { id }")
@@ -206,6 +211,8 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "contactUpsert": lambda api: _given(email="new@people.example", fields={"b": 1, "a": {"c": None}}),
     "recipientsEnroll": _enrol,
     "mailboxCreate": lambda api: _given(address="new@sender.example", smtpHost="localhost", smtpPassword="right"),
+    "smsMailboxCreate": lambda api: _given(number="+14155550100", accountSid="AC1", authToken="secret"),
+    "smsMailboxUpdate": lambda api: _plus(_number(api), dailyLimit=7),
     "mailboxUpdate": lambda api: _plus(_mailbox(api), dailyLimit=7),
     "mailboxConnect": _mailbox,
     "mailboxDisconnect": _mailbox,

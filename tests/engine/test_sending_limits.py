@@ -34,7 +34,7 @@ async def test_a_claim_that_began_before_another_ended_does_not_count_without_it
     await set_row("mailboxes", world.mailbox_id, daily_limit=10)
     for recipient_id in world.recipient_ids[:10]:
         await set_row("recipients", recipient_id, due_at=datetime.now(UTC) + timedelta(days=1))
-    swift = turns.CLAIM
+    swift = turns.CLAIMS[turns.EMAILS]
     ids = [new_id() for _ in range(5)]
 
     async def claims_and_commits_late(t: Tx) -> int:
@@ -47,7 +47,8 @@ async def test_a_claim_that_began_before_another_ended_does_not_count_without_it
     for recipient_id in world.recipient_ids[:10]:  # others come due
         await set_row("recipients", recipient_id, due_at=datetime.now(UTC) - timedelta(minutes=1))
     with monkeypatch.context() as patched:  # between its snapshot and its lock, where only a busy server would dawdle
-        patched.setattr(turns, "CLAIM", swift.replace("WHERE m.state", "WHERE pg_sleep(0.5) IS NOT NULL AND m.state"))
+        slow = swift.replace("WHERE m.state", "WHERE pg_sleep(0.5) IS NOT NULL AND m.state")
+        patched.setitem(turns.CLAIMS, turns.EMAILS, slow)
         assert await claim_all() == []
     assert await first == 5
 

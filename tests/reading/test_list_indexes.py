@@ -89,7 +89,7 @@ async def test_what_is_due_is_found_mailbox_by_mailbox_along_the_queue(world: Wo
 
     async def work(t: Any) -> None:
         await t.execute("SET LOCAL enable_seqscan = off")
-        found = await t.fetch(f"EXPLAIN {turns.CLAIM}", 10, 5, [], [], timedelta(seconds=60), [])
+        found = await t.fetch(f"EXPLAIN {turns.CLAIMS[turns.EMAILS]}", 10, 5, [], [], timedelta(seconds=60), [])
         plans.append("\n".join(row[0] for row in found))
 
     await tx(None, work, rings=False)

@@ -105,6 +105,14 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         "looks for days that do not reach far enough, anywhere; each is then looked up in its own workspace",
     ),
     ("domain.suppressing", "WHERE settling ORDER BY id"): ({"suppressions"}, "looks for what is left to end, anywhere"),
+    ("domain.text_mailboxes", "SELECT workspace_id, sms_token FROM mailboxes"): (
+        {"mailboxes"},
+        "a provider calls by the number's id; what it told is taken in only with that number's signature",
+    ),
+    ("domain.unconfirmed_texts", "WHERE x.state = 'UNCONFIRMED' AND x.channel = 'SMS'"): (
+        {"x", "m"},
+        "looks for text messages in doubt, anywhere; each is then settled in its own workspace",
+    ),
     ("domain.unconfirmed", "state = 'HANDING_OVER' AND lease_until < now()"): (
         {"messages"},
         "looks for what dead workers left; each is then decided in its own workspace",
