@@ -24,6 +24,7 @@ from domain.reading import (
     messages,
     pending_actions,
     recipients,
+    schedules,
     sequences,
     step_errors,
     users,
@@ -80,6 +81,9 @@ class Loaders:
     async def recipient_of(self, info: "Info", row: Any) -> Any:
         wants = wanted(info, "")
         return await self._found(("recipient", wants), row.recipient_key, recipients.by_ids, wants=wants)
+
+    async def schedule_of(self, row: Any) -> Any:
+        return await self._found("schedule", row.key, schedules.of_recipients)
 
     async def step_of(self, row: Any) -> Any:
         return await self._found("step", row.step_key, sequences.steps_by_ids)

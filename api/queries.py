@@ -1,5 +1,6 @@
 """The queries: each names the verb, calls it with the caller's workspace, and wraps the page."""
 
+from datetime import datetime
 from typing import Annotated, Any, Final, cast
 
 import strawberry
@@ -37,6 +38,7 @@ from api.types.mailboxes import MailboxConnection
 from api.types.node import After, Before, First, Last, Node
 from api.types.pending_actions import PendingActionConnection
 from api.types.recipients import Recipient, RecipientConnection
+from api.types.schedules import Schedule
 from api.types.sequences import SequenceConnection
 from api.types.step_errors import StepErrorConnection
 from api.types.suppressions import SuppressionConnection
@@ -51,6 +53,7 @@ from domain.reading import (
     mailboxes,
     pending_actions,
     recipients,
+    schedules,
     sequences,
     step_errors,
     suppressions,
@@ -92,6 +95,16 @@ _EventsAfter = Annotated[
     strawberry.argument(description="An `eventsCursor` or the `cursor` of an event; from the oldest when left out."),
 ]
 _ObjectId = Annotated[strawberry.ID | None, strawberry.argument(description="The id of any object.")]
+_PreviewedSequence = Annotated[strawberry.ID, strawberry.argument(description="The sequence.")]
+_TimeZone = Annotated[
+    str | None, strawberry.argument(description="The person's time zone, an IANA name; unknown when left out.")
+]
+_StartAt = Annotated[
+    datetime | None, strawberry.argument(description="No wait begins before then. Left out: the first begins now.")
+]
+_StartStep = Annotated[
+    strawberry.ID | None, strawberry.argument(description="The step at which the person starts; the first if left out.")
+]
 _EventsSequence = Annotated[strawberry.ID | None, strawberry.argument(description="Only those of this sequence.")]
 
 
@@ -296,6 +309,30 @@ class Query(PreviewQueries):
             counted=counted(info),
         )
         return connection(RecipientEventConnection, page)
+
+    @query(
+        "When the steps of a sequence would come for somebody enrolled now, also before it is activated. Null when "
+        "there is no such sequence.",
+        scope=Scope.READ,
+    )
+    async def sequence_schedule_preview(
+        self,
+        info: Info,
+        sequence_id: _PreviewedSequence,
+        time_zone: _TimeZone = None,
+        start_at: _StartAt = None,
+        start_step_id: _StartStep = None,
+    ) -> Schedule | None:
+        if start_at is not None and start_at.tzinfo is None:
+            raise Invalid("A time needs its offset, such as 2027-01-04T09:00:00+01:00 or …Z.", field=["startAt"])
+        found = await schedules.of_sequence(
+            info.context.caller.workspace_id,
+            to_key(sequence_id, Prefix.SEQUENCE, "sequenceId"),
+            time_zone=time_zone,
+            start_at=start_at,
+            start_step_id=to_key(start_step_id, Prefix.STEP, "startStepId") if start_step_id is not None else None,
+        )
+        return cast("Schedule | None", found)
 
     @query("The webhook endpoints, the oldest first.", scope=Scope.READ)
     async def webhook_endpoints(

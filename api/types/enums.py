@@ -25,6 +25,7 @@ from domain.edit_effects import Effect
 from domain.rules.access import ROLE_MEANING, Role
 from domain.rules.actor import ActorKind
 from domain.rules.filling_in import Problem, ProblemCode
+from domain.rules.forecast import ASSUMPTION_MEANING, DAY_OFF_MEANING, Assumption, DayOffReason
 from domain.rules.guardrails import CAUSE_MEANING, GuardrailCause
 from domain.rules.inbound.reading import Classification as MessageClassification
 from domain.rules.inbox import PendingActionAction as PendingActionAction
@@ -63,6 +64,8 @@ _publish(View, "RecipientView", "Where a click on the status leads.", VIEW_MEANI
 _publish(Effect, "StepEditEffect", "What an edit of a sequence does to a recipient.", EDIT_MEANING)
 _publish(PausedBy, "PausedBy", "Whose pause holds a recipient.", PAUSED_BY_MEANING)
 _publish(WaitingReason, "WaitingReason", "Why nothing is happening at the moment.", WAITING_MEANING)
+_publish(Assumption, "ScheduleAssumption", "What has to happen first for a schedule to hold.", ASSUMPTION_MEANING)
+_publish(DayOffReason, "DayOffReason", "Why the sending window does not open on a day.", DAY_OFF_MEANING)
 _publish(
     StepErrorCode,
     "StepErrorCode",

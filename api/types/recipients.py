@@ -15,6 +15,7 @@ from api.types.mailboxes import Mailbox
 from api.types.messages import Message, MessageConnection
 from api.types.node import After, Connection, First, Node
 from api.types.pending_actions import PendingAction
+from api.types.schedules import Schedule
 from api.types.sequences import Sequence, StageCount, StatusCount, Step
 from api.types.step_errors import StepErrorConnection
 from domain.rules.lifecycle import Action, EndReason, Stage, Status
@@ -82,6 +83,11 @@ class Recipient(Node):
     updated_at: datetime = strawberry.field(description="When anything about it last changed.")
     replied_at: datetime | None = strawberry.field(description="When the person answered.")
     ended_at: datetime | None = strawberry.field(description="When it ended.")
+
+    @resolved("Its whole future: each step to come, when it is expected and what moved it there.")
+    async def schedule(self, info: Info) -> Schedule:
+        found: Schedule = await info.context.loaders.schedule_of(self)
+        return found
 
     @resolved("What is wrong with its step now.")
     async def open_errors(self, info: Info, first: First = 50, after: After = None) -> StepErrorConnection:
