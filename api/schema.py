@@ -22,6 +22,7 @@ from api.mutations.sms_mailboxes import SmsMailboxMutations
 from api.mutations.steps import StepMutations
 from api.mutations.suppressions import SuppressionMutations
 from api.mutations.webhooks import WebhookMutations
+from api.mutations.workspace import WorkspaceMutations
 from api.queries import Query
 from api.subscriptions import Subscription
 from api.types.fields import attribute
@@ -48,6 +49,7 @@ class Mutation(
     ErrorGroupMutations,
     WebhookMutations,
     SuppressionMutations,
+    WorkspaceMutations,
     IncomingMutations,
 ):
     pass

@@ -101,6 +101,9 @@ class Claim:
     settings: str  # of the sequence, as stored
     released: bool  # subject and body are the words that a person has read and released, not templates
     away_until: datetime | None  # the contact's absence
+    capped_until: datetime | None  # the contact has been written to often enough until then
+    frequency_cap: bool  # its workspace caps how often a person is written to
+    contact_id: UUID
     domain_paced: bool  # its mailbox spreads out the messages to one domain
 
     @property
@@ -109,11 +112,11 @@ class Claim:
 
     @property
     def may_go(self) -> bool:
-        """Whether neither the sequence's window nor an absence holds it now. It came due in an open window, but may
-        have waited for its turn; a time that a person chose is held by neither."""
+        """Whether neither the sequence's window, an absence nor the frequency cap holds it now. It came due in an open
+        window, but may have waited for its turn; a time that a person chose is held by none of them."""
         if self.released:
             return True
-        if self.away_until is not None and self.away_until > self.now:
+        if any(until is not None and until > self.now for until in (self.away_until, self.capped_until)):
             return False
         window = settings_of(self.settings).window
         return window is None or closed_because(self.now, window, window.zone_for(self.contact["time_zone"])) is None
@@ -124,7 +127,7 @@ def settings_of(stored: str) -> SequenceSettings:
     return SequenceSettings.from_json(stored)
 
 
-_LOAD = """
+_LOAD = f"""
     SELECT x.id AS message_id, x.token, x.tries, x.workspace_id, x.recipient_id, r.version, x.sequence_id, x.step_id,
         x.step_run, x.rfc_message_id, now() + make_interval(secs => w.clock_offset_seconds) AS now,
         m.id AS mailbox_id, m.address, m.display_name, m.smtp_host, m.smtp_port, m.smtp_security, m.smtp_username,
@@ -134,7 +137,8 @@ _LOAD = """
         CASE WHEN a.id IS NULL THEN coalesce(o.subject, t.subject) ELSE a.subject END AS subject,
         CASE WHEN a.id IS NULL THEN coalesce(o.body, t.body) ELSE a.body END AS body,
         c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields, c.email_bounced_at,
-        c.phone_invalid_at, c.out_of_office_until, m.domain_gap_seconds > 0 AS domain_paced,
+        c.phone_invalid_at, c.out_of_office_until, r.contact_id, w.frequency_cap_messages IS NOT NULL AS frequency_cap,
+        {waiting.CAPPED_UNTIL} AS capped_until, m.domain_gap_seconds > 0 AS domain_paced,
         (SELECT coalesce(json_agg(json_build_object('id', p.rfc_message_id, 'subject', p.subject)
                 ORDER BY p.at, p.id), '[]')
             FROM messages p
@@ -252,6 +256,9 @@ def _to_claim(row: asyncpg.Record) -> Claim:
         settings=row["settings"],
         released=row["released"],
         away_until=row["out_of_office_until"],
+        capped_until=row["capped_until"],
+        frequency_cap=row["frequency_cap"],
+        contact_id=row["contact_id"],
         domain_paced=row["domain_paced"],
     )
 
@@ -317,10 +324,23 @@ _MARK = f"""
         -- message is given back and claimed anew with what they have become.
         FOR NO KEY UPDATE OF x FOR SHARE OF q FOR KEY SHARE OF m FOR SHARE OF r, c SKIP LOCKED
     )
+    , numbered AS (
+        SELECT x.id, x.workspace_id, x.contact_id, w.frequency_cap_messages AS at_most, w.frequency_cap_days AS days,
+            now() + make_interval(secs => w.clock_offset_seconds) AS now, t.kind,
+            row_number() OVER (PARTITION BY x.contact_id, t.kind ORDER BY x.id) AS place
+        FROM allowed JOIN messages x USING (id)
+        JOIN workspaces w ON w.id = x.workspace_id
+        JOIN steps t ON t.id = x.step_id
+    ), going AS (
+        SELECT n.id FROM numbered n
+        WHERE n.at_most IS NULL OR n.kind = 'MANUAL_EMAIL' OR n.at_most >= n.place + (
+            SELECT count(*) FROM ({waiting.COUNTED.format(contact="n")}) k
+            WHERE k.at > n.now - make_interval(days => n.days))
+    )
     UPDATE messages x SET state = 'HANDING_OVER', marked_at = now(), lease_until = now() + $10::interval,
         from_address = m.address, to_address = u.to_address, subject = u.subject, text = u.text, html = u.html,
         in_reply_to = u.in_reply_to, "references" = u.refs::jsonb
-    FROM u JOIN allowed USING (id), mailboxes m
+    FROM u JOIN going USING (id), mailboxes m
     WHERE x.id = u.id AND m.id = x.mailbox_id
     RETURNING x.id
 """
@@ -330,29 +350,51 @@ async def mark(marks: Sequence[Mark], *, lease: timedelta = LEASE) -> set[UUID]:
     """Set the second mark on those messages that may go out right now, and return their ids.
 
     A missing id means: do not send. Its recipient moved, or its sequence was edited, or its sequence, its mailbox, a
-    guardrail or a suppression forbids it, or the contact has another address by now or a dead one, or the claim is not
-    this worker's any more. The mark and a pause, stop, edit, hold, opt-out or change of address exclude each other by
-    row locks: after one of those has answered, no mark against it is committed.
+    guardrail or a suppression forbids it, or the person has been written to often enough, or has another address by now
+    or a dead one, or the claim is not this worker's any more. The mark and a pause, stop, edit, hold, opt-out or change
+    of address exclude each other by row locks: after one of those has answered, no mark against it is committed.
     """
 
     async def work(t: Tx) -> set[UUID]:
-        rows = await t.fetch(
-            _MARK,
-            [m.claim.message_id for m in marks],
-            [m.claim.token for m in marks],
-            [m.claim.recipient_version for m in marks],
-            [m.to_address for m in marks],
-            [m.subject for m in marks],
-            [m.text for m in marks],
-            [m.html for m in marks],
-            [m.in_reply_to for m in marks],
-            [orjson.dumps(list(m.references)).decode() for m in marks],
-            lease,
-            [m.claim.sequence_revision for m in marks],
-        )
-        return {row["id"] for row in rows}
+        going = await _alone_with_their_contacts(t, marks)
+        return await _marked(t, going, lease) if going else set()
 
     return await tx(None, work, rings=False)
+
+
+async def _alone_with_their_contacts(t: Tx, marks: Sequence[Mark]) -> Sequence[Mark]:
+    """Return those that may be counted now: where a cap counts, nobody else marks a message to the same person until
+    the end of this transaction. Locked in a statement of its own: the next one sees what was committed before."""
+    capped = {(m.claim.workspace_id, m.claim.contact_id) for m in marks if m.claim.frequency_cap}
+    if not capped:
+        return marks
+    rows = await t.fetch(
+        "SELECT c.id FROM unnest($1::uuid[], $2::uuid[]) AS u (workspace_id, id) "
+        "JOIN contacts c ON c.workspace_id = u.workspace_id AND c.id = u.id "
+        "ORDER BY c.id FOR NO KEY UPDATE OF c SKIP LOCKED",
+        [workspace_id for workspace_id, _ in capped],
+        [contact_id for _, contact_id in capped],
+    )
+    locked = {row["id"] for row in rows}
+    return [m for m in marks if not m.claim.frequency_cap or m.claim.contact_id in locked]
+
+
+async def _marked(t: Tx, marks: Sequence[Mark], lease: timedelta) -> set[UUID]:
+    rows = await t.fetch(
+        _MARK,
+        [m.claim.message_id for m in marks],
+        [m.claim.token for m in marks],
+        [m.claim.recipient_version for m in marks],
+        [m.to_address for m in marks],
+        [m.subject for m in marks],
+        [m.text for m in marks],
+        [m.html for m in marks],
+        [m.in_reply_to for m in marks],
+        [orjson.dumps(list(m.references)).decode() for m in marks],
+        lease,
+        [m.claim.sequence_revision for m in marks],
+    )
+    return {row["id"] for row in rows}
 
 
 async def release(claims: Sequence[Claim]) -> None:

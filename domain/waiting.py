@@ -6,6 +6,7 @@ These are timers: they move `due_at` and never raise the version. Source: produc
 
 import random
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -26,6 +27,22 @@ from domain.turns import EMAILS, LANES, LIMIT_NOW, Lane
 from domain.writing import read, write, write_timers
 
 MAILBOX_WAITS: Final = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED})
+# The automated messages that one person got or is getting, each with its time: what the frequency cap counts.
+COUNTED: Final = """
+    SELECT coalesce(x.at, x.marked_at + make_interval(secs => (
+            SELECT o.clock_offset_seconds FROM workspaces o WHERE o.id = x.workspace_id))) AS at
+    FROM messages x JOIN steps y ON y.workspace_id = x.workspace_id AND y.id = x.step_id
+    WHERE x.workspace_id = {contact}.workspace_id AND x.contact_id = {contact}.contact_id
+        AND x.direction = 'OUTGOING' AND x.state IN ('HANDING_OVER', 'SENT', 'UNCONFIRMED')
+        AND y.kind IN ('AUTOMATED_EMAIL', 'SMS')
+"""
+# Until when the contact of a recipient `r` of the workspace `w` has been written to often enough; in the past or NULL:
+# it may be written to.
+CAPPED_UNTIL: Final = f"""
+    CASE WHEN w.frequency_cap_messages IS NOT NULL THEN (
+        SELECT k.at + make_interval(days => w.frequency_cap_days) FROM ({COUNTED.format(contact="r")}) k
+        ORDER BY k.at DESC OFFSET w.frequency_cap_messages - 1 LIMIT 1) END
+"""
 _PUT_OFF_AT_ONCE: Final = 500
 _SPREAD_AHEAD: Final = timedelta(minutes=15)
 
@@ -72,10 +89,12 @@ async def _hold_mailbox_back(t: Tx, message: asyncpg.Record, outcome: Later) -> 
 # to the next time.
 def _due_in_queues(lane: Lane) -> str:
     return f"""
-    SELECT r.id, d.domain, m.id AS mailbox_id, d.next_at + $7::interval AS next_at, m.domain_gap_seconds
+    SELECT r.id, {CAPPED_UNTIL} AS capped_until, d.domain, m.id AS mailbox_id, d.next_at + $7::interval AS next_at,
+        m.domain_gap_seconds
     FROM recipients r
     JOIN mailboxes m ON m.workspace_id = r.workspace_id AND m.id = r.{lane.mailbox_column}
     JOIN contacts c ON c.id = r.contact_id
+    JOIN workspaces w ON w.id = r.workspace_id
     LEFT JOIN domain_turns d ON m.domain_gap_seconds > 0 AND d.workspace_id = r.workspace_id
         AND d.mailbox_id = m.id
         AND d.domain = split_part(c.email_key, '@', 2) AND d.next_at > now()
@@ -129,7 +148,11 @@ async def put_off(
         for row in due:
             before = recipients[row["id"]]
             plan = plans[before.sequence_id]
-            after = timers.put_off(before, plan, t.now, _turn_of_domain(row, turns_ahead, t.now))
+            capped_until = row["capped_until"]
+            if capped_until is not None and capped_until > t.now and before.pending_id is None:
+                after = timers.put_off(before, plan, t.now, capped_until, frequency_capped=True)
+            else:
+                after = timers.put_off(before, plan, t.now, _turn_of_domain(row, turns_ahead, t.now))
             if after.due_at is None and before.due_at is not None:
                 stranded.append(_window_never_opens(t, before, plan))
             elif after != before:
@@ -162,6 +185,27 @@ async def let_go_on(t: Tx, contact_id: UUID) -> None:
     recipients = await read(t, [row["id"] for row in rows])
     plans = await load_plans(t, [recipient.sequence_id for recipient in recipients.values()])
     await write_timers(t, [(one, timers.settle(one, plans[one.sequence_id], t.now)) for one in recipients.values()])
+
+
+async def forget_caps(workspace_id: UUID, at_most: int) -> int:
+    """Let up to `at_most` recipients that wait for the frequency cap come due by their other timers; return how many.
+    Where the cap still holds one it is put off anew when it is met."""
+
+    async def work(t: Tx) -> int:
+        rows = await t.fetch(
+            "SELECT id FROM recipients WHERE workspace_id = $1 AND frequency_capped "
+            "AND deleted_at IS NULL ORDER BY id LIMIT $2 "
+            "FOR NO KEY UPDATE",
+            t.workspace_id,
+            at_most,
+        )
+        recipients = await read(t, [row["id"] for row in rows])
+        plans = await load_plans(t, [one.sequence_id for one in recipients.values()])
+        freed = [(one, replace(one, paced_until=None, frequency_capped=False)) for one in recipients.values()]
+        await write_timers(t, [(one, timers.settle(free, plans[one.sequence_id], t.now)) for one, free in freed])
+        return len(rows)
+
+    return await tx(workspace_id, work)
 
 
 def _window_never_opens(t: Tx, before: Recipient, plan: Plan) -> Change:

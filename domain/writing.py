@@ -47,6 +47,7 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("due_kind", "text", "due_kind"),
     ("retry_at", "timestamptz", "retry_at"),
     ("paced_until", "timestamptz", "paced_until"),
+    ("frequency_capped", "bool", "frequency_capped"),
     ("contacted_at", "timestamptz", "contacted_at"),
     ("replied_at", "timestamptz", "replied_at"),
     ("deleted_at", "timestamptz", "deleted_at"),
@@ -185,11 +186,11 @@ async def write_timers(t: Tx, moved: Sequence[tuple[Recipient, Recipient]]) -> s
             UPDATE recipients r SET last_step_id = u.last_step_id, plan_revision = u.plan_revision,
                 anchor_at = u.anchor_at, wait_ends_at = u.wait_ends_at, wait_left_seconds = u.wait_left,
                 due_at = u.due_at, due_kind = u.due_kind, retry_at = u.retry_at,
-                paced_until = u.paced_until
+                paced_until = u.paced_until, frequency_capped = u.frequency_capped
             FROM unnest($2::uuid[], $3::int[], $4::int[], $5::uuid[], $6::int[], $7::timestamptz[], $8::timestamptz[],
-                $9::float8[], $10::timestamptz[], $11::text[], $12::timestamptz[], $13::timestamptz[])
+                $9::float8[], $10::timestamptz[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::bool[])
                 AS u (id, version, seen_revision, last_step_id, plan_revision, anchor_at, wait_ends_at, wait_left,
-                    due_at, due_kind, retry_at, paced_until)
+                    due_at, due_kind, retry_at, paced_until, frequency_capped)
             WHERE r.workspace_id = $1 AND r.id = u.id AND r.version = u.version AND r.plan_revision = u.seen_revision
                 AND r.deleted_at IS NULL
             RETURNING r.id
@@ -208,5 +209,6 @@ async def write_timers(t: Tx, moved: Sequence[tuple[Recipient, Recipient]]) -> s
         [after.due_kind for _, after in pairs],
         [after.retry_at for _, after in pairs],
         [after.paced_until for _, after in pairs],
+        [after.frequency_capped for _, after in pairs],
     )
     return {row["id"] for row in rows}

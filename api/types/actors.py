@@ -9,6 +9,7 @@ from api.types import enums as enums
 from api.types.fields import resolved
 from api.types.guardrails import GuardrailLimits
 from api.types.users import User
+from domain import frequency
 from domain.reading import guardrails
 from domain.rules.access import SCOPE_MEANING
 from domain.rules.actor import ActorKind
@@ -21,6 +22,12 @@ class Actor:
     name: str = strawberry.field(description="Its name as it is now; a plain word where the actor is gone.")
 
 
+@strawberry.type(description="At most so many automated messages to one person, over all sequences of the workspace.")
+class FrequencyCap:
+    messages: int = strawberry.field(description="How many.")
+    days: int = strawberry.field(description="Within how many days.")
+
+
 @strawberry.type(description="A tenant. Everything else belongs to exactly one.")
 class Workspace:
     id: strawberry.ID = strawberry.field(description="Opaque.")
@@ -29,6 +36,11 @@ class Workspace:
     @resolved("Above which rates sending is held, where a mailbox or a sequence has no limits of its own.")
     async def guardrail_limits(self, info: Info) -> GuardrailLimits:
         found: GuardrailLimits = await guardrails.of_workspace(info.context.caller.workspace_id)  # type: ignore[assignment]
+        return found
+
+    @resolved("How often one person is written to by itself at most, over all sequences; null: no such cap.")
+    async def frequency_cap(self, info: Info) -> FrequencyCap | None:
+        found: FrequencyCap | None = await frequency.of_workspace(info.context.caller.workspace_id)  # type: ignore[assignment]
         return found
 
 

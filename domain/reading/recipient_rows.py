@@ -43,7 +43,7 @@ _PLAIN: Final = (
     *("sequence_id", "current_step_id", "enrolled_by_kind", "enrolled_by_id", "enrolled_at", "status_changed_at"),
     *("updated_at", "replied_at", "ended_at", "due_at", "sort_name", "contacted_at", "pending_id"),
 )
-_TIMERS: Final = ("wait_ends_at", "retry_at", "paced_until", "scheduled_for", "due_kind")
+_TIMERS: Final = ("wait_ends_at", "retry_at", "paced_until", "frequency_capped", "scheduled_for", "due_kind")
 _MOMENT: Final = frozenset({"status_message", "waiting_reason", "next_attempt_at"})
 _SEQUENCE_STATUS: Final = {str(status): status for status in SequenceStatus}
 _STATUS: Final = {str(status): status for status in Status}
@@ -188,8 +188,8 @@ class Reader:
 
     def _situation(self, record: Any, status: Status, held_by: Any, paths: Paths | None) -> Situation:
         (
-            wait_ends_at, retry_at, paced_until, scheduled_for, due_kind, now, being_sent, state, turn_at,
-            held_back_by, mailbox_hold, sequence_hold, time_zone, away_until, stored_settings,
+            wait_ends_at, retry_at, paced_until, frequency_capped, scheduled_for, due_kind, now, being_sent, state,
+            turn_at, held_back_by, mailbox_hold, sequence_hold, time_zone, away_until, stored_settings,
         ) = self._layout.values("moment", record)  # fmt: skip
         plain = self._layout.values("plain", record)
         end_reason, sequence_key, step_key, due_at = plain[3], plain[8], plain[9], plain[17]
@@ -209,6 +209,7 @@ class Reader:
             wait_ends_at=wait_ends_at,
             retry_at=retry_at,
             paced_until=paced_until,
+            frequency_capped=frequency_capped,
             due_at=due_at,
             scheduled_for=scheduled_for,
             being_sent=being_sent,

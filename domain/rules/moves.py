@@ -23,7 +23,7 @@ def leave_step(recipient: Recipient, plan: Plan, at: datetime, now: datetime) ->
     done = recipient.done | {left} if left else recipient.done
     following = plan.next_after(left, done) if plan.step(left) else None
     moved = replace(recipient, begun=True, error_id=None, pending_id=None, scheduled_for=None, done=done)
-    moved = replace(moved, retry_at=None, paced_until=None)
+    moved = replace(moved, retry_at=None, paced_until=None, frequency_capped=False)
     if following is None:
         return end(moved, plan, EndReason.COMPLETED, now)
     anchor_at = max(at, recipient.start_at or at)
@@ -106,6 +106,7 @@ def try_again(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
         wait_left=timedelta(0),
         retry_at=None,
         paced_until=None,
+        frequency_capped=False,
     )
     return settle(again, plan, now)
 

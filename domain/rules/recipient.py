@@ -71,7 +71,8 @@ class Recipient:
     due_at: datetime | None = None
     due_kind: StepKind | None = None  # which queue it waits in; set exactly while due_at is
     retry_at: datetime | None = None  # a hand-over was refused for now; tried again then
-    paced_until: datetime | None = None  # the turn of the domain that it goes to comes then
+    paced_until: datetime | None = None  # the turn of the domain that it goes to comes then, or the person's
+    frequency_capped: bool = False  # it is the person's: written to often enough until then
     contacted_at: datetime | None = None  # the first email or SMS was sent
     replied_at: datetime | None = None
     deleted_at: datetime | None = None

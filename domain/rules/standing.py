@@ -127,6 +127,7 @@ class Situation:
     wait_ends_at: datetime | None = None
     retry_at: datetime | None = None
     paced_until: datetime | None = None
+    frequency_capped: bool = False
     due_at: datetime | None = None
     scheduled_for: datetime | None = None
     being_sent: bool = False
@@ -166,7 +167,7 @@ def waiting_reason(s: Situation) -> WaitingReason | None:
     if _away(s):
         return WaitingReason.OUT_OF_OFFICE
     if s.paced_until is not None and s.paced_until > s.now:
-        return WaitingReason.DOMAIN_PACING
+        return WaitingReason.FREQUENCY_CAP if s.frequency_capped else WaitingReason.DOMAIN_PACING
     if s.due_at is None or s.due_at > s.now:
         return _closed(s)
     return _turn(s) if s.goes_out_by_itself else None

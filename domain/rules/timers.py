@@ -28,7 +28,7 @@ def settle(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
 
 def _timed(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     if recipient.ended or recipient.deleted_at is not None:
-        over = replace(recipient, start_at=None, retry_at=None, paced_until=None)
+        over = replace(recipient, start_at=None, retry_at=None, paced_until=None, frequency_capped=False)
         return replace(over, anchor_at=None, wait_ends_at=None, wait_left=None, due_at=None)
     if recipient.held_since is not None:
         return _stop_clock(recipient, recipient.held_since)
@@ -43,7 +43,7 @@ def _stand(recipient: Recipient) -> Recipient:
     """No wait runs. What a person released goes out at the time they chose, or when the other side takes it."""
     standing = replace(recipient, wait_ends_at=None, wait_left=None, due_at=None)
     if recipient.error_id is not None or recipient.scheduled_for is None:
-        return replace(standing, retry_at=None, paced_until=None)
+        return replace(standing, retry_at=None, paced_until=None, frequency_capped=False)
     holds = (recipient.scheduled_for, recipient.retry_at, recipient.paced_until)
     return replace(standing, due_at=max(at for at in holds if at is not None))
 
@@ -107,16 +107,26 @@ def is_shut_out(recipient: Recipient, plan: Plan) -> bool:
     )
 
 
-def put_off(recipient: Recipient, plan: Plan, now: datetime, paced_until: datetime | None = None) -> Recipient:
+def put_off(
+    recipient: Recipient,
+    plan: Plan,
+    now: datetime,
+    paced_until: datetime | None = None,
+    *,
+    frequency_capped: bool = False,
+) -> Recipient:
     """Move a step that is due and cannot go out now to when it can: its window has shut since (a backlog, a limit, an
-    outage), the person is away, or its domain's turn comes at `paced_until`.
+    outage), the person is away, or its domain's turn (where it is
+    `frequency_capped`, the person's) comes at `paced_until`.
 
     It comes back unchanged when nothing holds it, and without a due time when the window never opens.
     """
     step = plan.step(recipient.current_step_id)
     if step is None or recipient.due_at is None or recipient.due_at > now:
         return recipient
-    held = recipient if paced_until is None else replace(recipient, paced_until=paced_until)
+    held = recipient
+    if paced_until is not None:
+        held = replace(recipient, paced_until=paced_until, frequency_capped=frequency_capped)
     due_at = opening(_ready_at(now, step, held), step, held, plan)
     if due_at == now:
         return recipient

@@ -48,6 +48,11 @@ CHECKS: dict[str, tuple[str, str]] = {
         "(paused_at IS NULL AND sequence_paused_at IS NULL) OR due_at IS NULL",
     ),
     "recipients_due_kind_with_due_at": ("recipients", "(due_at IS NULL) = (due_kind IS NULL)"),
+    "workspaces_cap_whole": (
+        "workspaces",
+        "(frequency_cap_messages IS NULL) = (frequency_cap_days IS NULL) AND frequency_cap_messages >= 1 "
+        "AND frequency_cap_days >= 1",
+    ),
     "recipients_version_positive": ("recipients", "version >= 1"),
     "sequences_status_known": ("sequences", _one_of("status", SequenceStatus)),
     "sequences_paused_at_with_status": ("sequences", "(paused_at IS NOT NULL) = (status = 'PAUSED')"),
@@ -250,6 +255,7 @@ INDEXES: dict[str, str] = {
     "recipients_due_by_number": "ON recipients (sms_mailbox_id, due_at, id) WHERE due_kind = 'SMS'",
     "recipients_due_by_number_queue": "ON recipients (sms_mailbox_id, sequence_id, due_at, id) WHERE due_kind = 'SMS'",
     "recipients_due_by_person": "ON recipients (due_at, id) WHERE due_kind IN ('MANUAL_EMAIL', 'TASK')",
+    "recipients_capped": "ON recipients (workspace_id, id) WHERE frequency_capped",
     # the lists
     "recipients_by_sequence": "ON recipients (sequence_id, enrolled_at DESC, id DESC) WHERE deleted_at IS NULL",
     "recipients_by_status": "ON recipients (sequence_id, status, enrolled_at DESC, id DESC) WHERE deleted_at IS NULL",

@@ -40,6 +40,7 @@ class Recipient(Model):
     due_kind = fields.CharField(max_length=20, null=True)
     retry_at = fields.DatetimeField(null=True)
     paced_until = fields.DatetimeField(null=True)
+    frequency_capped = fields.BooleanField(db_default=False)  # it is the frequency cap that paces it
     contacted_at = fields.DatetimeField(null=True)
     replied_at = fields.DatetimeField(null=True)
     deleted_at = fields.DatetimeField(null=True)

@@ -341,6 +341,7 @@ CREATE TABLE public.recipients (
     plan_revision integer DEFAULT 0 NOT NULL,
     paced_until timestamp with time zone,
     sms_mailbox_id uuid,
+    frequency_capped boolean DEFAULT false NOT NULL,
     CONSTRAINT recipients_due_kind_with_due_at CHECK (((due_at IS NULL) = (due_kind IS NULL))),
     CONSTRAINT recipients_end_reason_known CHECK ((end_reason IN ('COMPLETED', 'REPLIED', 'COMPANY_REPLIED', 'STOPPED', 'UNSUBSCRIBED', 'SUPPRESSED', 'COMPLAINED', 'BOUNCED'))),
     CONSTRAINT recipients_ended_at_with_reason CHECK (((end_reason IS NULL) = (ended_at IS NULL))),
@@ -607,7 +608,10 @@ CREATE TABLE public.workspaces (
     inbound_secret bytea,
     inbound_secret_before bytea,
     inbound_secret_changed_at timestamp with time zone,
-    guardrail_limits jsonb DEFAULT '{}'::jsonb NOT NULL
+    guardrail_limits jsonb DEFAULT '{}'::jsonb NOT NULL,
+    frequency_cap_days integer,
+    frequency_cap_messages integer,
+    CONSTRAINT workspaces_cap_whole CHECK ((((frequency_cap_messages IS NULL) = (frequency_cap_days IS NULL)) AND (frequency_cap_messages >= 1) AND (frequency_cap_days >= 1)))
 );
 
 COMMENT ON TABLE public.workspaces IS 'A tenant. Everything else belongs to exactly one.';
@@ -636,8 +640,9 @@ INSERT INTO public.tortoise_migrations VALUES (19, 'models', '0019_turns', now()
 INSERT INTO public.tortoise_migrations VALUES (20, 'models', '0020_signing_keys', now());
 INSERT INTO public.tortoise_migrations VALUES (21, 'models', '0021_guardrail_samples', now());
 INSERT INTO public.tortoise_migrations VALUES (22, 'models', '0022_sms', now());
+INSERT INTO public.tortoise_migrations VALUES (23, 'models', '0023_frequency_caps', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 22, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 23, true);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_of_workspace UNIQUE (workspace_id, id);
@@ -846,6 +851,8 @@ CREATE INDEX recipients_by_status_change ON public.recipients USING btree (seque
 CREATE INDEX recipients_by_update ON public.recipients USING btree (sequence_id, updated_at DESC, id DESC) WHERE (deleted_at IS NULL);
 
 CREATE INDEX recipients_by_workspace ON public.recipients USING btree (workspace_id, enrolled_at DESC, id DESC) WHERE (deleted_at IS NULL);
+
+CREATE INDEX recipients_capped ON public.recipients USING btree (workspace_id, id) WHERE frequency_capped;
 
 CREATE INDEX recipients_due_by_mailbox ON public.recipients USING btree (mailbox_id, due_at, id) WHERE ((due_kind)::text = 'AUTOMATED_EMAIL'::text);
 

@@ -17,6 +17,9 @@ class Workspace(Model):
     inbound_secret_before = fields.BinaryField(null=True)
     inbound_secret_changed_at = fields.DatetimeField(null=True)
     guardrail_limits: Any = fields.JSONField(db_default={})  # those that are not the standard
+    # At most so many automated messages to one person within so many days: both or none.
+    frequency_cap_messages = fields.IntField(null=True)
+    frequency_cap_days = fields.IntField(null=True)
     created_at = fields.DatetimeField(auto_now_add=True)
 
     class Meta(Model.Meta):

@@ -265,5 +265,6 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "recipientReport": lambda api: _plus(_recipient(api), kind="REPLIED", text="Yes"),
     "messageReclassify": _incoming,
     "contactHoldRelease": _contact,
+    "frequencyCapChange": lambda api: _given(frequencyCap={"messages": 3, "days": 7}),
     "inboundSecretRotate": lambda api: _given(endPrevious=True),
 }

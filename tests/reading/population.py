@@ -114,7 +114,8 @@ async def every_reason_to_wait(workspace_id: UUID, actor: Actor, vault: Vault) -
         )
         await recipients.pause(workspace_id, actor, ids[6])
         await _claim(ids[7], "HANDING_OVER" if number % 2 else "CLAIMED")
-        await _timers(ids[8], "paced_until = now() + interval '5 minutes', due_at = now() + interval '5 minutes'")
+        paced = "paced_until = now() + interval '5 minutes', due_at = now() + interval '5 minutes'"
+        await _timers(ids[8], f"{paced}, frequency_capped = {number % 2 == 1}")
         today = (await fetch("SELECT (now() AT TIME ZONE 'Europe/Paris')::date AS day"))[0]["day"]
         days = [(today + timedelta(days=offset)).isoformat() for offset in (-1, 0, 1)]
         if word == "KEPT":

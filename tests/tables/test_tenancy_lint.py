@@ -52,6 +52,11 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         {"idempotency_keys", "k"},
         "finds what is too old, in every workspace",
     ),
+    ("domain.waiting", "FROM messages x JOIN steps y"): (
+        {"x", "y"},
+        "a piece of statements: of the workspace of a row",
+    ),
+    ("domain.sending", "AS u (workspace_id, id) JOIN contacts c"): ({"c"}, "each with the workspace of its claim"),
     ("domain.reading.audit", "FROM audit_entries a"): ({"a"}, LISTED),
     ("domain.reading.users", "FROM users u"): ({"u"}, LISTED),
     ("domain.reading.webhooks", "FROM webhook_endpoints w"): ({"w"}, LISTED),

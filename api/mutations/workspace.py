@@ -1,0 +1,58 @@
+"""What counts for the whole workspace.
+
+Source: product.md section 3 (`waitingReason` FREQUENCY_CAP).
+"""
+
+import strawberry
+
+from api.context import Info
+from api.mutations.carrying_out import carried_out, mutation, repeatable
+from api.mutations.payloads import Payload
+from api.types.actors import FrequencyCap
+from api.types.fields import resolved
+from domain import frequency
+from domain.rules.access import Scope
+
+
+@strawberry.input(description="At most so many automated messages to one person, over all sequences.")
+class FrequencyCapInput:
+    messages: int = strawberry.field(description="How many: 1 to 1,000.")
+    days: int = strawberry.field(description="Within how many days: 1 to 365.")
+
+
+@strawberry.input(description="Sets how often one person is written to, or takes the cap away.")
+class FrequencyCapChangeInput:
+    frequency_cap: FrequencyCapInput | None = strawberry.field(description="The cap. Null: none.")
+    idempotency_key: str | None = repeatable()
+
+
+@strawberry.type(description="What came of setting the cap.")
+class FrequencyCapChangePayload(Payload):
+    @resolved("The cap as it is now; null: none.")
+    async def frequency_cap(self, info: Info) -> FrequencyCap | None:
+        found: FrequencyCap | None = await frequency.of_workspace(info.context.caller.workspace_id)  # type: ignore[assignment]
+        return found
+
+
+@strawberry.type
+class WorkspaceMutations:
+    @mutation(
+        "Sets how many automated messages one person gets at most within some days, over all sequences and mailboxes "
+        "of the workspace. What is over it waits with FREQUENCY_CAP; what a person sends by hand neither counts nor "
+        "waits.",
+        scope=Scope.ADMIN,
+        transactions_of_its_own=True,
+    )
+    async def frequency_cap_change(
+        self, info: Info, input: FrequencyCapChangeInput
+    ) -> FrequencyCapChangePayload | None:
+        workspace_id, given = info.context.caller.workspace_id, input.frequency_cap
+
+        async def write() -> FrequencyCapChangePayload:
+            cap = frequency.FrequencyCap(given.messages, given.days) if given is not None else None
+            await frequency.change(workspace_id, cap)
+            return FrequencyCapChangePayload()
+
+        answer = await carried_out(info, input, write)
+        await frequency.judge_anew(workspace_id)
+        return answer
