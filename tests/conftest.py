@@ -20,6 +20,7 @@ from domain.database import database
 from domain.migrating import migrate
 from domain.rules.actor import Actor, ActorKind
 from domain.secrets import Vault
+from tests.databases import Emptying
 
 TEMPLATE = f"relance_template_{os.getpid()}"
 
@@ -67,18 +68,33 @@ def template_url(servers: Servers) -> Iterator[str]:
 
     asyncio.run(make())
     yield url
-    asyncio.run(_administer(servers.database_url, f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)"))
+    for name in (*_kept, TEMPLATE):
+        asyncio.run(_administer(servers.database_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def emptying(template_url: str) -> Emptying:
+    return asyncio.run(Emptying.of(template_url))
+
+
+_kept: list[str] = []  # databases that are empty again
 
 
 @pytest.fixture
-async def database_url(servers: Servers, template_url: str) -> AsyncIterator[str]:
+async def database_url(servers: Servers, emptying: Emptying) -> AsyncIterator[str]:
     """The address of an empty, migrated database of this test's own."""
-    name = f"relance_test_{secrets.token_hex(6)}"
-    await _administer(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    name = _kept.pop() if _kept else ""
+    if not name:
+        name = f"relance_test_{secrets.token_hex(6)}"
+        await _administer(servers.database_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    url = _with_name(servers.database_url, name)
     try:
-        yield _with_name(servers.database_url, name)
+        yield url
     finally:
-        await _administer(servers.database_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        if await emptying.succeeds(url):
+            _kept.append(name)
+        else:
+            await _administer(servers.database_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
