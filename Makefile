@@ -17,7 +17,7 @@ help: ## Show what there is
 	@echo "make check     format, lint, types, import contracts, drift of schema, migrations and docs"
 	@echo "make format    put the code into its one format"
 	@echo "make witness   tests against programs from outside (smtp-sink, Chromium, npm); CI=true insists on them"
-	@echo "make faults    tests that kill, cut and stop parts while they work"
+	@echo "make faults    tests that kill, cut and stop parts while they work; every time zone at length"
 	@echo "make bench     measure what the README claims"
 	@echo "make clean     remove the environment and what tools leave behind; never data"
 	@echo "relance --help the command line, in $(BIN)/relance"
@@ -80,7 +80,7 @@ witness: $(STAMP)
 
 faults: $(STAMP)
 	@RELANCE_FAULT_RUNS="$${RELANCE_FAULT_RUNS:-10}" "$(BIN)/pytest" -q -m "witness or not witness" \
-	  tests/faults tests/witness/test_replies_by_imap.py
+	  tests/faults tests/witness/test_replies_by_imap.py tests/rules/test_zone_nights.py
 
 bench: $(STAMP)
 	@"$(BIN)/python" -m bench

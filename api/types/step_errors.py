@@ -36,7 +36,8 @@ class StepError(Node):
         "unconfirmed delivery offers only CONFIRM_SENT, and other errors nothing: resume first."
     )
     auto_retry_at: datetime | None = strawberry.field(
-        description="When it is tried again by itself; null: never without a person."
+        description="When it is tried again by itself; null: never without a person. Null for every error so far: what "
+        "Relance tries again by itself waits, with RETRY_BACKOFF or MAILBOX_BACKOFF, and is no error."
     )
     cause_gone_at: datetime | None = strawberry.field(
         description="Since when, at the latest, its cause is seen to be gone, so that a retry should work. Null while "
