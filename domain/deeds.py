@@ -60,10 +60,11 @@ async def carry_out(deed: Deed, work: Callable[[], Awaitable[Outcome[T]]], recal
         raise Invalid(f"An idempotency key has 1 to {KEY_LENGTH_LIMIT} characters.", field=["idempotencyKey"])
 
     async def once(t: Tx) -> T:
-        if deed.key is not None and (kept := await _known(t, deed, deed.key)) is not None:
+        key = t.hashed(deed.key)  # the caller's own words, which can name a person
+        if key is not None and (kept := await _known(t, deed, key)) is not None:
             return recall(kept)
         outcome = await work()
-        await _record(t, deed, outcome)
+        await _record(t, deed, key, outcome)
         return outcome.answer
 
     return await tx(deed.workspace_id, once, rings=False)
@@ -104,7 +105,7 @@ _KEEP: Final = """
 """
 
 
-async def _record(t: Tx, deed: Deed, outcome: Outcome[T]) -> None:
+async def _record(t: Tx, deed: Deed, key: str | None, outcome: Outcome[T]) -> None:
     entry = (
         t.workspace_id,
         new_id(),
@@ -114,10 +115,10 @@ async def _record(t: Tx, deed: Deed, outcome: Outcome[T]) -> None:
         orjson.dumps(list(outcome.object_ids)).decode(),
         deed.request_id,
     )
-    if deed.key is None:
+    if key is None:
         await t.execute(_AUDIT, *entry)
     else:
-        await t.execute(_KEEP + _AUDIT, *entry, deed.key, deed.input_digest, outcome.kept)
+        await t.execute(_KEEP + _AUDIT, *entry, key, deed.input_digest, outcome.kept)
 
 
 async def forget_old_keys(limit: int = 5_000) -> int:

@@ -8,6 +8,7 @@ Source: product.md section 2 (signals, "While a message is being handed over", "
 """
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ import asyncpg
 from domain import guardrails, signals, waiting
 from domain.changes import Change, NewError
 from domain.database import Tx, tx
+from domain.erasing import keep_erased
 from domain.plans import load_plans
 from domain.rules import moves, timers
 from domain.rules.actor import ENGINE, Actor, ActorKind
@@ -44,6 +46,7 @@ from domain.turns import TURN_BACK
 from domain.waiting import MAILBOX_WAITS
 from domain.writing import read, write
 
+_ADDRESS: Final = re.compile(r"[^\s<>()\"',;:]+@[^\s<>()\"',;:]+")
 UNCONFIRMED: Final = "DELIVERY_UNCONFIRMED"
 PHONE_INVALID: Final = "PHONE_INVALID"
 
@@ -161,6 +164,10 @@ async def _record_round(t: Tx, rows: Sequence[asyncpg.Record], by_id: dict[UUID,
             [row["mailbox_id"] for row in unused],
             [not isinstance(by_id[row["id"]].outcome, NotSendable) for row in unused],
         )
+    # The mail server's words can name the person. Only whose run is over can have been erased meanwhile.
+    over = {one.id for one in recipients.values() if one.ended or one.deleted_at is not None}
+    for contact_id in {row["contact_id"] for row in rows if row["recipient_id"] in over}:
+        await keep_erased(t, contact_id)
     return {row["id"] for row, *_ in done}
 
 
@@ -332,13 +339,13 @@ async def _side_effects(
             t.workspace_id,
             row["mailbox_id"],
             outcome.code,
-            outcome.reply,
+            _ADDRESS.sub("(an address)", outcome.reply),  # shown, and kept, for everyone it sends to
             t.now,
         )
     elif isinstance(outcome, Refused) and outcome.hard_bounce:
         await t.execute(
             "UPDATE contacts SET email_bounced_at = $3 "
-            "WHERE workspace_id = $1 AND id = $2 AND ($4::text IS NULL OR email_key = $4)",
+            "WHERE erased_at IS NULL AND workspace_id = $1 AND id = $2 AND ($4::text IS NULL OR email_key = $4)",
             t.workspace_id,
             row["contact_id"],
             t.now,

@@ -1,7 +1,9 @@
 """Erasing a person: everything that says who it was goes, the counts stay, and an opt-out outlives it as a keyed hash.
 
-The contact stays as an empty row, so that what was sent and what came of it is still counted, and a late report or an
-opt-out link is still taken in.
+The contact stays as an empty row with the keyed hashes of its address and number, so that what was sent and what came
+of it is still counted, a late report or an opt-out link is still taken in, and the suppression list knows the person
+again. What comes in afterwards is recorded as a fact, without its words: whoever writes about a person calls
+`keep_erased` at the end of the same transaction.
 
 Source: product.md section 5; reliability.md 2.31, R26.
 """
@@ -16,7 +18,7 @@ from domain.database import Tx, tx
 from domain.plans import load_plans
 from domain.refusals import NotFound
 from domain.rules import moves
-from domain.rules.actor import Actor
+from domain.rules.actor import ENGINE, Actor
 from domain.rules.event_types import EventType
 from domain.rules.lifecycle import EndReason
 from domain.rules.personal_columns import OWNED_BY, PERSONAL
@@ -59,14 +61,7 @@ async def erase(workspace_id: UUID, actor: Actor, contact_id: UUID) -> Erased:
             t.workspace_id,
             contact_id,
         )
-        await _keep_hashes(t, contact, actor)
-        for table, columns in PERSONAL.items():
-            cleared = ", ".join(f'"{name}" = {left}' for name, left in columns.items())
-            await t.execute(
-                f"UPDATE {table} SET {cleared} WHERE workspace_id = $1 AND {OWNED_BY[table]}",
-                t.workspace_id,
-                contact_id,
-            )
+        await _clear(t, contact, actor)
         await t.execute(
             "UPDATE contacts SET erased_at = $3, updated_at = $3 WHERE workspace_id = $1 AND id = $2",
             t.workspace_id,
@@ -76,6 +71,28 @@ async def erase(workspace_id: UUID, actor: Actor, contact_id: UUID) -> Erased:
         return Erased(stopped, in_flight)
 
     return await tx(workspace_id, work)
+
+
+async def keep_erased(t: Tx, contact_id: UUID) -> None:
+    """Clear what this transaction has written about a person who is erased; nothing for anyone else."""
+    contact = await t.fetchrow(
+        "SELECT * FROM contacts WHERE workspace_id = $1 AND id = $2 AND erased_at IS NOT NULL FOR UPDATE",
+        t.workspace_id,
+        contact_id,
+    )
+    if contact is not None:
+        await _clear(t, contact, ENGINE)
+
+
+async def _clear(t: Tx, contact: asyncpg.Record, actor: Actor) -> None:
+    await _keep_hashes(t, contact, actor)
+    for table, columns in PERSONAL.items():
+        cleared = ", ".join(f'"{name}" = {left}' for name, left in columns.items())
+        await t.execute(
+            f"UPDATE {table} SET {cleared} WHERE workspace_id = $1 AND {OWNED_BY[table]}",
+            t.workspace_id,
+            contact["id"],
+        )
 
 
 async def _stop(t: Tx, recipient_ids: list[UUID], actor: Actor) -> int:
@@ -126,7 +143,7 @@ async def _keep_hashes(t: Tx, contact: asyncpg.Record, actor: Actor) -> None:
         t.workspace_id,
         contact["id"],
     )
-    hashes = [value for key in ("email_key", "phone_key") if (value := t.hashed(contact[key])) is not None]
+    hashes = [value for name in ("email_hash", "phone_hash") if (value := contact[name]) is not None]
     if bound is not None and hashes:
         await suppress(
             t,

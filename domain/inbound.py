@@ -19,6 +19,7 @@ import orjson
 
 from domain.database import Tx, fetch, tx
 from domain.delivery import Result, record
+from domain.erasing import keep_erased
 from domain.mail_reader import read_apart
 from domain.refusals import NotFound
 from domain.rules.actor import ENGINE, Actor, ActorKind
@@ -110,6 +111,7 @@ async def take_in(
         known = await _known(t, reading.fingerprint)
         if known is not None:
             return known
+        match = None
         if isinstance(reading, Unreadable):
             found = Ingested(outcome=InboundOutcome.UNREADABLE, reason=reading.reason)
         elif await _is_own(t, reading):
@@ -119,6 +121,8 @@ async def take_in(
         else:
             found = Ingested(outcome=InboundOutcome.NOT_OURS, classification=reading.classification)
         await _note(t, mailbox_id, raw, source, reading.fingerprint, found)
+        if match is not None:
+            await keep_erased(t, match.contact_id)
         return found
 
     return await tx(workspace_id, work)

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from domain.database import Tx, tx
+from domain.erasing import keep_erased
 from domain.refusals import Invalid, NotFound
 from domain.rules.actor import Actor
 from domain.rules.ids import new_id
@@ -108,6 +109,7 @@ async def report(
             incoming_id=message_id,
         )
         await apply_within(t, fact)
+        await keep_erased(t, about["contact_id"])
         return message_id
 
     return await tx(workspace_id, work)

@@ -153,7 +153,7 @@ async def _bind_person(t: Tx, fact: Fact, named: Recipient) -> None:
     elif fact.signal is Signal.HARD_BOUNCE:
         await t.execute(
             "UPDATE contacts SET email_bounced_at = $3 "
-            "WHERE workspace_id = $1 AND id = $2 AND ($4::text IS NULL OR email_key = $4)",
+            "WHERE erased_at IS NULL AND workspace_id = $1 AND id = $2 AND ($4::text IS NULL OR email_key = $4)",
             t.workspace_id,
             named.contact_id,
             t.now,
@@ -193,15 +193,15 @@ async def _number_of(t: Tx, fact: Fact) -> str | None:
 async def _placed(t: Tx, fact: Fact, named: Recipient) -> Fact | None:
     """Return the report of a failed delivery with the step and run of the message it is about.
 
-    None: it is only recorded, because the sequence is archived, because it is not about the latest message, because
-    its step was removed (nobody is sent back to it), or because the person has a newer run through this sequence,
-    which a reopened one must not stand beside.
+    None: it is only recorded, because the sequence is archived, because the person was erased, because it is not about
+    the latest message, because its step was removed (nobody is sent back to it), or because the person has a newer run
+    through this sequence, which a reopened one must not stand beside.
     """
     # FOR SHARE: an archiving is either seen or waits, and then finds the recipient open.
     status = await t.fetchval(
         "SELECT status FROM sequences WHERE workspace_id = $1 AND id = $2 FOR SHARE", t.workspace_id, named.sequence_id
     )
-    if status == SequenceStatus.ARCHIVED:
+    if status == SequenceStatus.ARCHIVED or await _is_erased(t, named.contact_id):
         return None
     latest = await t.fetchrow(
         "SELECT id, step_id FROM messages WHERE workspace_id = $1 AND recipient_id = $2 "
@@ -224,6 +224,13 @@ async def _placed(t: Tx, fact: Fact, named: Recipient) -> Fact | None:
     if latest is None:  # who has ended goes back to a step, and nobody knows to which
         return None if named.ended and fact.step_id is None else fact
     return replace(fact, message_id=latest["id"], step_id=latest["step_id"])
+
+
+async def _is_erased(t: Tx, contact_id: UUID) -> bool:
+    erased: bool = await t.fetchval(
+        "SELECT erased_at IS NOT NULL FROM contacts WHERE workspace_id = $1 AND id = $2", t.workspace_id, contact_id
+    )
+    return erased
 
 
 async def _is_removed(t: Tx, step_id: UUID) -> bool:

@@ -24,7 +24,7 @@ from domain.rules.event_types import EventType
 from domain.rules.lifecycle import Signal, effect_of
 from domain.rules.phones import PhoneInvalid, normalise_phone
 from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
-from domain.suppression import Entry, suppress
+from domain.suppression import Entry, kept_as, suppress
 from domain.writing import read, write
 
 BATCH: Final = 500
@@ -38,6 +38,7 @@ _CONCERNED: Final = """
     UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'ADDRESS' AND c.email_key = $3
     UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'PHONE' AND c.phone_key = $3
     UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'ERASED' AND c.email_hash = $3
+    UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'ERASED' AND c.phone_hash = $3
     UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'DOMAIN'
         AND (reverse(split_part(c.email_key, '@', 2)) = reverse($3)
             OR reverse(split_part(c.email_key, '@', 2)) LIKE reverse($3) || '.%')
@@ -89,16 +90,17 @@ async def put(
     async def work(t: Tx) -> Suppressing:
         if entry.contact_id is not None:
             await _refuse_unknown(t, entry.contact_id)
-        made = await suppress(t, [entry], reason=SuppressionReason.LISTED, source=source, actor=actor, note=note)
+        (kept,) = await kept_as(t, [entry])
+        made = await suppress(t, [kept], reason=SuppressionReason.LISTED, source=source, actor=actor, note=note)
         found = await t.fetchval(
             "SELECT id FROM suppressions WHERE workspace_id = $1 AND kind = $2 AND value = $3 AND lifted_at IS NULL",
             t.workspace_id,
-            entry.kind,
-            entry.value,
+            kept.kind,
+            kept.value,
         )
         if found is None:  # lifted at this very moment
             raise NotFound("suppression")
-        ended, in_flight, more = await _end_batch(t, entry, actor)
+        ended, in_flight, more = await _end_batch(t, kept, actor)
         await _set_settling(t, found, more)
         return Suppressing(found, ended, in_flight, bool(made))
 

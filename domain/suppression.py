@@ -33,6 +33,21 @@ IN_FORCE: Final = """
     )
 """
 
+_HASHED: Final = frozenset({SuppressionKind.ADDRESS, SuppressionKind.PHONE})
+_KNOWN_AS_ERASED: Final = """
+    SELECT h.hash FROM unnest($2::text[]) AS h (hash) CROSS JOIN LATERAL (
+        SELECT coalesce(bool_and(k.erased), false) AS erased FROM (
+            SELECT c.erased_at IS NOT NULL AS erased FROM contacts c WHERE c.workspace_id = $1 AND c.email_hash = h.hash
+            UNION ALL
+            SELECT c.erased_at IS NOT NULL FROM contacts c WHERE c.workspace_id = $1 AND c.phone_hash = h.hash
+            UNION ALL
+            SELECT true FROM suppressions s WHERE s.workspace_id = $1 AND s.kind = 'ERASED' AND s.value = h.hash
+                AND s.lifted_at IS NULL
+        ) k
+    ) known
+    WHERE known.erased
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -53,6 +68,15 @@ async def suppressed_contacts(t: Tx, contact_ids: Iterable[UUID]) -> set[UUID]:
     return {row["id"] for row in rows}
 
 
+async def kept_as(t: Tx, entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries as they are kept: an address or number that is known as an erased person's, and as nobody
+    else's by now, is kept as its keyed hash alone."""
+    hashes = {t.hashed(one.value): one for one in entries if one.kind in _HASHED}
+    rows = await t.fetch(_KNOWN_AS_ERASED, t.workspace_id, list(hashes)) if hashes else []
+    erased = {hashes[row["hash"]]: row["hash"] for row in rows}
+    return [Entry(SuppressionKind.ERASED, erased[one]) if one in erased else one for one in entries]
+
+
 async def suppress(
     t: Tx,
     entries: Sequence[Entry],
@@ -64,12 +88,16 @@ async def suppress(
     recipient_id: UUID | None = None,
     message_id: UUID | None = None,
 ) -> list[UUID]:
-    """Put entries in force and return those that are new. What is in force already stays as it was."""
+    """Put entries in force and return those that are new. What is in force already stays as it was.
+
+    What is kept of an erased person is a keyed hash, without a note."""
+    entries = await kept_as(t, entries)
     rows = await t.fetch(
         """
         INSERT INTO suppressions (id, workspace_id, kind, value, contact_id, reason, source, note, created_by_kind,
             created_by_id, recipient_id, message_id, settling, created_at)
-        SELECT u.id, $1, u.kind, u.value, u.contact_id, $6, $7, $8, $9, $10, $11, $12, false, $13
+        SELECT u.id, $1, u.kind, u.value, u.contact_id, $6, $7, CASE WHEN u.kind <> 'ERASED' THEN $8::text END, $9,
+            $10, $11, $12, false, $13
         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[]) AS u (id, kind, value, contact_id)
         ON CONFLICT DO NOTHING
         RETURNING id

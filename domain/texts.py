@@ -15,6 +15,7 @@ import asyncpg
 
 from domain.database import Tx, tx
 from domain.delivery import PHONE_INVALID, Result, note_dead_number, record
+from domain.erasing import keep_erased
 from domain.inbound import Ingested
 from domain.refusals import NotFound
 from domain.rules.actor import ENGINE, Actor, ActorKind
@@ -95,6 +96,8 @@ async def take_in(workspace_id: UUID, mailbox_id: UUID, incoming: IncomingText) 
             found.message_id,
             t.now,
         )
+        if match is not None:
+            await keep_erased(t, match["contact_id"])
         return found
 
     return await tx(workspace_id, work)

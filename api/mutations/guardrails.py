@@ -75,6 +75,8 @@ class _GuardrailPayload(MailboxPayload):
 
 @strawberry.type(description="What came of setting limits.")
 class GuardrailUpdatePayload(_GuardrailPayload):
+    workspace_key: strawberry.Private[UUID | None] = None
+
     @resolved("The limits of the workspace as they are now.")
     async def workspace_limits(self, info: Info) -> GuardrailLimits:
         found: GuardrailLimits = await reading.of_workspace(info.context.caller.workspace_id)  # type: ignore[assignment]
@@ -109,8 +111,13 @@ class GuardrailMutations:
             raise Invalid("Set the limits of a mailbox or of a sequence, one at a time.", field=["sequenceId"])
         changes = {name: value for name in BOUNDS if (value := getattr(input, name)) is not UNSET}
         guarded, id = next(iter(named.items()), (None, None))
-        await guardrails.set_limits(info.context.caller.workspace_id, changes, guarded, id)
-        return GuardrailUpdatePayload(mailbox_key=named.get(Guarded.MAILBOX), sequence_key=named.get(Guarded.SEQUENCE))
+        workspace_id = info.context.caller.workspace_id
+        await guardrails.set_limits(workspace_id, changes, guarded, id)
+        return GuardrailUpdatePayload(
+            workspace_key=None if named else workspace_id,
+            mailbox_key=named.get(Guarded.MAILBOX),
+            sequence_key=named.get(Guarded.SEQUENCE),
+        )
 
     @mutation(
         "Lets a mailbox or a sequence send again that was held because too much of its mail bounced or was reported "

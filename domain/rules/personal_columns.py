@@ -29,8 +29,8 @@ OWNED_BY: Final[Mapping[str, str]] = {
 PERSONAL: Final[Mapping[str, Mapping[str, str]]] = {
     # table: column: the SQL of what is left
     "contacts": {
-        **dict.fromkeys(("external_id", "email", "email_key", "email_hash", "phone", "phone_key"), _NOTHING),
-        **dict.fromkeys(("phone_hash", "first_name", "last_name", "company", "time_zone"), _NOTHING),
+        **dict.fromkeys(("external_id", "email", "email_key", "phone", "phone_key"), _NOTHING),
+        **dict.fromkeys(("first_name", "last_name", "company", "time_zone"), _NOTHING),
         **dict.fromkeys(("email_bounced_at", "phone_invalid_at", "out_of_office_until"), _NOTHING),
         "custom_fields": "'{}'::jsonb",
         "sort_name": "''",
@@ -55,6 +55,7 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     # Codes, and what the workspace has written for everyone or about itself.
     "api_keys": ("name", "public_id", "scopes", "secret_hash"),
     "audit_entries": ("actor_kind", "action", "object_ids", "request_id"),
+    "contacts": ("email_hash", "phone_hash"),  # keyed: all that is kept of an address or a number
     "error_group_retries": ("actor_kind",),
     "events": (*("type", "previous_status", "status", "previous_stage", "stage", "end_reason", "actor_kind"),),
     "feeds": ("epoch",),

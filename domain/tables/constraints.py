@@ -241,6 +241,7 @@ INDEXES: dict[str, str] = {
     "suppressions_settling": "ON suppressions (id) WHERE settling",
     "suppressions_of_recipient": "ON suppressions (recipient_id) WHERE recipient_id IS NOT NULL",
     "contacts_phone_key": "ON contacts (workspace_id, phone_key) WHERE phone_key IS NOT NULL",
+    "contacts_phone_hash": "ON contacts (workspace_id, phone_hash) WHERE phone_hash IS NOT NULL",
     "contacts_email_hash": "ON contacts (workspace_id, email_hash) WHERE email_hash IS NOT NULL",
     "contacts_by_domain_backwards": (
         "ON contacts (workspace_id, reverse(split_part(email_key, '@', 2)) text_pattern_ops) "

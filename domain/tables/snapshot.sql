@@ -641,8 +641,9 @@ INSERT INTO public.tortoise_migrations VALUES (20, 'models', '0020_signing_keys'
 INSERT INTO public.tortoise_migrations VALUES (21, 'models', '0021_guardrail_samples', now());
 INSERT INTO public.tortoise_migrations VALUES (22, 'models', '0022_sms', now());
 INSERT INTO public.tortoise_migrations VALUES (23, 'models', '0023_frequency_caps', now());
+INSERT INTO public.tortoise_migrations VALUES (24, 'models', '0024_phone_hashes', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 23, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 24, true);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_of_workspace UNIQUE (workspace_id, id);
@@ -791,6 +792,8 @@ CREATE INDEX contacts_email_hash ON public.contacts USING btree (workspace_id, e
 CREATE UNIQUE INDEX contacts_email_key ON public.contacts USING btree (workspace_id, email_key) WHERE (email_key IS NOT NULL);
 
 CREATE UNIQUE INDEX contacts_external_id ON public.contacts USING btree (workspace_id, external_id) WHERE (external_id IS NOT NULL);
+
+CREATE INDEX contacts_phone_hash ON public.contacts USING btree (workspace_id, phone_hash) WHERE (phone_hash IS NOT NULL);
 
 CREATE INDEX contacts_phone_key ON public.contacts USING btree (workspace_id, phone_key) WHERE (phone_key IS NOT NULL);
 

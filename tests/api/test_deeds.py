@@ -161,7 +161,7 @@ async def test_a_twin_is_waited_for_two_seconds_and_then_told_to_come_again(api:
         async def hold() -> None:
             async def work(t: Any) -> None:
                 lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
-                await t.execute(lock, f"{api.workspace_id} k")
+                await t.execute(lock, f"{api.workspace_id} {t.hashed('k')}")
                 held.set()
                 await released.wait()
 
