@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -17,12 +17,13 @@ from api.types.inputs import (
     RecipientOrder,
     SequenceFilter,
     StepErrorFilter,
+    StepOutcomeFilter,
 )
 from api.types.webhooks import WebhookDeliveryFilter
 from domain.reading import contacts, filters, pending_actions, recipients, sequences, step_errors, webhooks
 from domain.reading.pages import Order
 from domain.refusals import Invalid
-from domain.rules.ids import Prefix
+from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Stage, Status
 
 T = TypeVar("T", covariant=True)
@@ -63,15 +64,57 @@ def recipient_filter(given: RecipientFilter | None, depth: int = 1) -> filters.R
         mailbox_id=_key(given.mailbox_id, Prefix.MAILBOX, "mailboxId"),
         contact_id=_key(given.contact_id, Prefix.CONTACT, "contactId"),
         step_id=_key(given.step_id, Prefix.STEP, "stepId"),
+        step_outcome=_step_outcome(given.step_outcome),
         enrolled_at=_compared(given.enrolled_at),
         updated_at=_compared(given.updated_at),
         due_at=_compared(given.next_attempt_at),
         replied_at=_compared(given.replied_at),
+        contacted_at=_compared(given.contacted_at),
+        ended_at=_compared(given.ended_at),
         search=given.search,
         all_of=[recipient_filter(part, below) for part in given.and_ or ()],
         any_of=None if given.or_ is None else [recipient_filter(part, below) for part in given.or_],
         none_of=None if given.not_ is None else recipient_filter(given.not_, below),
     )
+
+
+def _step_outcome(given: StepOutcomeFilter | None) -> filters.StepOutcomes | None:
+    if given is None:
+        return None
+    return filters.StepOutcomes(to_key(given.step_id, Prefix.STEP, "stepId"), given.in_, _compared(given.at))
+
+
+def given_filter(kept: filters.RecipientFilter) -> dict[str, Any]:
+    """Return a filter as a caller would give it: what `recipient_filter` takes for this one.
+
+    Of what reports filter by; what they do not is not written.
+    """
+    was = kept.step_outcome
+    given = {
+        "sequenceId": _public(Prefix.SEQUENCE, kept.sequence_id),
+        "mailboxId": _public(Prefix.MAILBOX, kept.mailbox_id),
+        "status": None if kept.statuses is None else {"in": [str(status) for status in kept.statuses]},
+        "stage": None if kept.stages is None else {"in": [str(stage) for stage in kept.stages]},
+        "stepOutcome": None
+        if was is None
+        else {"stepId": _public(Prefix.STEP, was.step_id), "in": [str(outcome) for outcome in was.outcomes]},
+        "enrolledAt": _comparison(kept.enrolled_at),
+        "repliedAt": _comparison(kept.replied_at),
+        "contactedAt": _comparison(kept.contacted_at),
+        "endedAt": _comparison(kept.ended_at),
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _public(prefix: Prefix, key: UUID | None) -> str | None:
+    return None if key is None else to_public(prefix, key)
+
+
+def _comparison(asked: filters.Compared | None) -> dict[str, Any] | None:
+    if asked is None:
+        return None
+    given = {name: None if at is None else at.isoformat() for name, at in (("gte", asked.gte), ("lt", asked.lt))}
+    return {name: value for name, value in {**given, "isNull": asked.is_null}.items() if value is not None}
 
 
 def counted_filter(kept: filters.RecipientFilter) -> filters.RecipientFilter:

@@ -88,6 +88,9 @@ class Loaders:
     async def step_of(self, row: Any) -> Any:
         return await self._found("step", row.step_key, sequences.steps_by_ids)
 
+    async def mailbox_of(self, row: Any) -> Any:
+        return await self._found("mailbox", row.mailbox_key, mailboxes.by_ids)
+
     async def message_of(self, row: Any) -> Any:
         return await self._found("message", row.message_key, messages.by_ids)
 

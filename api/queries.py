@@ -38,6 +38,7 @@ from api.types.mailboxes import MailboxConnection
 from api.types.node import After, Before, First, Last, Node
 from api.types.pending_actions import PendingActionConnection
 from api.types.recipients import Recipient, RecipientConnection
+from api.types.reports import Report
 from api.types.schedules import Schedule
 from api.types.sequences import SequenceConnection
 from api.types.step_errors import StepErrorConnection
@@ -53,6 +54,7 @@ from domain.reading import (
     mailboxes,
     pending_actions,
     recipients,
+    reports,
     schedules,
     sequences,
     step_errors,
@@ -104,6 +106,13 @@ _StartAt = Annotated[
 ]
 _StartStep = Annotated[
     strawberry.ID | None, strawberry.argument(description="The step at which the person starts; the first if left out.")
+]
+_ReportSequence = Annotated[
+    strawberry.ID | None, strawberry.argument(description="Of this sequence; of all when left out.")
+]
+_ReportMailbox = Annotated[
+    strawberry.ID | None,
+    strawberry.argument(description="Of those written to from this mailbox; of all when left out."),
 ]
 _EventsSequence = Annotated[strawberry.ID | None, strawberry.argument(description="Only those of this sequence.")]
 
@@ -182,6 +191,21 @@ class Query(PreviewQueries):
             counts = await sequences.counts_of_filter(workspace_id, counted_filter(kept))
             found.status_counts, found.stage_counts = counts.by_status, counts.by_stage
         return cast(RecipientConnection, found)
+
+    @query("What became of recipients, in numbers, each with the filter that lists whom it counts.", scope=Scope.READ)
+    async def report(
+        self, info: Info, sequence_id: _ReportSequence = None, mailbox_id: _ReportMailbox = None
+    ) -> Report | None:
+        scope = reports.Scope(
+            info.context.caller.workspace_id,
+            None if sequence_id is None else to_key(sequence_id, Prefix.SEQUENCE, "sequenceId"),
+            None if mailbox_id is None else to_key(mailbox_id, Prefix.MAILBOX, "mailboxId"),
+        )
+        if not await reports.exists(scope):
+            return None
+        # Read before the numbers: they and the events after it together then miss nothing.
+        cursor = (await feed.state(scope.workspace_id)).cursor
+        return Report(scope=scope, totals=await reports.totals(scope), events_cursor=cursor)
 
     @query("The recipient with a partner's id.", scope=Scope.READ)
     async def recipient_by_external_id(self, info: Info, external_id: _ExternalId) -> Recipient | None:

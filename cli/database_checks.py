@@ -7,12 +7,14 @@ from typing import Any, Final
 import asyncpg
 
 import domain
-from cli.findings import Finding, broken, fine, unsure
+from cli.findings import Finding, Verdict, broken, fine, unsure
 from domain.connections import credentials
+from domain.recounting import differing
 from domain.secrets import SecretUnreadable, Vault
 
 _OLDEST, _NEWEST = 15, 18
 _SKEW: Final = timedelta(seconds=2)
+_COUNTING_SECONDS: Final = 120
 _MIGRATIONS: Final = Path(domain.__path__[0]) / "tables" / "migrations"
 
 
@@ -37,6 +39,8 @@ async def database_findings(url: str, vault: Vault | None) -> list[Finding]:
         if await connection.fetchval("SELECT to_regclass('mailboxes') IS NOT NULL"):
             findings += [await _secret_key(connection, vault)] if vault else []
             findings.append(await _worker(connection))
+        if migrations.verdict is Verdict.FINE:
+            findings.append(await _counters(connection))
         return findings
     finally:
         await connection.close()
@@ -96,6 +100,22 @@ async def _secret_key(connection: Any, vault: Vault) -> Finding:
             "Set RELANCE_SECRET_KEY to the key they were saved with, or enter the mailbox passwords anew.",
         )
     return fine("secret key", "opens the stored passwords")
+
+
+async def _counters(connection: Any) -> Finding:
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL statement_timeout = '{_COUNTING_SECONDS}s'")
+            wrong = sum([await connection.fetchval(statement, timeout=None) for statement in differing()])
+    except asyncpg.QueryCanceledError:
+        return unsure(
+            "counters",
+            f"there are too many rows to compare them within {_COUNTING_SECONDS} s",
+            "Make them anew at a quiet hour: relance feed recount",
+        )
+    if wrong:
+        return broken("counters", f"{wrong} numbers of reports are not what the rows say", "Run: relance feed recount")
+    return fine("counters", "the numbers of reports are what the rows say")
 
 
 async def _worker(connection: Any) -> Finding:

@@ -2,7 +2,7 @@
 
 from cli.console import run, say, say_json
 from cli.reaching import opened
-from domain import feed
+from domain import feed, recounting
 from domain.settings import Settings
 
 
@@ -18,3 +18,19 @@ def start_new_epoch(settings: Settings, as_json: bool) -> None:
         say_json({"feeds": count})
     else:
         say(f"Feeds with a new epoch: {count}. Every client is told to read its list afresh (RESYNC_REQUIRED).")
+
+
+def recount(settings: Settings, as_json: bool) -> None:
+    """Make the counters anew, and say how many were wrong before."""
+
+    async def work() -> int:
+        async with opened(settings):
+            wrong = await recounting.differences()
+            await recounting.recount()
+            return wrong
+
+    wrong = run(work())
+    if as_json:
+        say_json({"wrong": wrong})
+    else:
+        say(f"The numbers of reports are made anew from the rows; {wrong} of them were wrong.")

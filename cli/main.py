@@ -236,6 +236,14 @@ def feed_new_epoch(data: Data = None, as_json: Json = False) -> None:
     start_new_epoch(settings_from(data), as_json)
 
 
+@feed_app.command("recount")
+def feed_recount(data: Data = None, as_json: Json = False) -> None:
+    """Make the numbers that reports show anew, from the rows. Events are told again when it is done."""
+    from cli.feed_commands import recount
+
+    recount(settings_from(data), as_json)
+
+
 @schema_app.command("print")
 def schema_print() -> None:
     """Print the schema in GraphQL's own language."""

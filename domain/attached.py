@@ -17,7 +17,7 @@ async def write_attached(t: Tx, changes: Sequence[Change]) -> None:
     """Write what follows from these changes, which have been written."""
     await _note_done(t, [change for change in changes if change.done])
     await _open_errors(t, [change for change in changes if change.opens])
-    await _reopen_steps(t, [change for change in changes if _goes_back(change)])
+    await _reopen_steps(t, [change for change in changes if change.goes_back])
     await _close_errors(t, [change for change in changes if _error_closes(change)])
     await _put_pending(t, [change for change in changes if change.puts])
     await _close_pending(t, [change for change in changes if _pending_closes(change)])
@@ -88,11 +88,6 @@ def _cause_key(change: Change, error: NewError) -> UUID:
         sequence_id=change.before.sequence_id,
         detail=error.detail,
     )
-
-
-def _goes_back(change: Change) -> bool:
-    """A failed delivery takes the recipient back to a step that counted as done."""
-    return change.opens is not None and change.after.current_step_id != change.before.current_step_id
 
 
 async def _reopen_steps(t: Tx, changes: Sequence[Change]) -> None:

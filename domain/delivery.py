@@ -309,7 +309,7 @@ def _bounced(before: Recipient, plan: Plan, row: asyncpg.Record, now: datetime) 
         return None
     return Change(
         before=before,
-        after=moves.end(before, plan, EndReason.BOUNCED, now),
+        after=moves.end(before, plan, EndReason.BOUNCED, now, bounced_step_id=row["step_id"]),
         type=EventType.STATUS_CHANGED,
         actor=ENGINE,
         step_id=row["step_id"],

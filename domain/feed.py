@@ -22,11 +22,11 @@ import asyncpg
 import orjson
 
 from domain.database import Tx, fetch, tx
+from domain.recounting import NUMBERING_LOCK, REPORT_DELTAS, STATUS_DELTAS
 from domain.refusals import Refusal
 
 NUMBERED_AT_ONCE: Final = 5_000
 WIRE_CHANNEL: Final = "relance:feed"  # of Redis: numbered events, one message per workspace and batch
-_NUMBERING_LOCK: Final = 7_205_119
 
 
 class CursorForeign(Refusal):
@@ -127,17 +127,14 @@ _NUMBER = f"""
         FROM places p JOIN moved m USING (workspace_id)
         WHERE e.recipient_id = p.recipient_id AND e.version = p.version
         RETURNING e.*
-    ), deltas AS (
-        SELECT workspace_id, sequence_id, status, stage, sum(one) AS delta FROM (
-            SELECT workspace_id, sequence_id, status, stage, 1 AS one FROM numbered WHERE status IS NOT NULL
-            UNION ALL
-            SELECT workspace_id, sequence_id, previous_status, previous_stage, -1 FROM numbered
-            WHERE previous_status IS NOT NULL
-        ) steps GROUP BY workspace_id, sequence_id, status, stage HAVING sum(one) <> 0
     ), folded AS (
-        INSERT INTO tallies AS a (workspace_id, sequence_id, status, stage, count)
-        SELECT workspace_id, sequence_id, status, stage, delta FROM deltas
-        ON CONFLICT (sequence_id, status, stage) DO UPDATE SET count = a.count + excluded.count
+        INSERT INTO tallies AS a (workspace_id, sequence_id, mailbox_id, status, stage, count)
+        {STATUS_DELTAS.format("numbered")}
+        ON CONFLICT (sequence_id, mailbox_id, status, stage) DO UPDATE SET count = a.count + excluded.count
+    ), counted AS (
+        INSERT INTO report_tallies AS a (workspace_id, sequence_id, mailbox_id, step_id, measure, quarter, count)
+        {REPORT_DELTAS.format("numbered")}
+        ON CONFLICT (sequence_id, mailbox_id, step_id, measure, quarter) DO UPDATE SET count = a.count + excluded.count
     )
     SELECT {FIELDS.replace("f.epoch", "m.epoch")}
     FROM numbered e JOIN moved m USING (workspace_id) ORDER BY e.workspace_id, e.seq
@@ -152,7 +149,7 @@ async def number() -> list[Event]:
     """
 
     async def work(t: Tx) -> list[asyncpg.Record]:
-        if not await t.fetchval("SELECT pg_try_advisory_xact_lock($1)", _NUMBERING_LOCK):
+        if not await t.fetchval("SELECT pg_try_advisory_xact_lock($1)", NUMBERING_LOCK):
             return []
         return await t.fetch(_NUMBER, NUMBERED_AT_ONCE)
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.database import Tx
+from domain.rules import tally
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
@@ -50,9 +51,10 @@ class Born:
 _INSERT = """
     WITH u AS (
         SELECT * FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
-            $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::timestamptz[], $22::uuid[])
+            $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::timestamptz[], $22::uuid[],
+            $23::jsonb[])
         AS u (id, contact_id, mailbox_id, external_id, sort_name, status, sequence_paused_at, anchor_at, wait_ends_at,
-            due_at, due_kind, start_at, sms_mailbox_id)
+            due_at, due_kind, start_at, sms_mailbox_id, counted)
     ), born AS (
         INSERT INTO recipients (id, workspace_id, sequence_id, contact_id, mailbox_id, external_id, sort_name, version,
             status, sequence_paused_at, begun, current_step_id, last_step_id, plan_revision, step_run, start_at,
@@ -65,8 +67,9 @@ _INSERT = """
         RETURNING id, sequence_id, mailbox_id, status
     ), told AS (
         INSERT INTO events (recipient_id, version, workspace_id, sequence_id, type, status, stage, actor_kind, actor_id,
-            step_id, mailbox_id, occurred_at)
-        SELECT id, 1, $1, sequence_id, $19, status, 'SCHEDULED', $17, $18, $16, mailbox_id, $2 FROM born
+            step_id, mailbox_id, occurred_at, counted)
+        SELECT b.id, 1, $1, b.sequence_id, $19, b.status, 'SCHEDULED', $17, $18, $16, b.mailbox_id, $2, u.counted
+        FROM born b JOIN u ON u.id = b.id
     )
     SELECT id FROM born
 """
@@ -112,6 +115,7 @@ async def insert(t: Tx, actor: Actor, place: Place, newcomers: Sequence[Newcomer
         made[0].last_step_id,
         made[0].plan_revision,
         [r.sms_mailbox_id for r in made],
+        [tally.newborn(r) for r in made],
     )
     inserted = {row["id"] for row in rows}
     return [Born(r.id, r.contact_id, r.id in inserted) for r in made]
@@ -153,5 +157,6 @@ def _newborn(
         last_step_id=before.id if before else None,
         plan_revision=place.plan.revision,
         start_at=place.start_at,
+        enrolled_at=t.now,
     )
     return settle(newborn, place.plan, t.now)

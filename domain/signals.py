@@ -83,6 +83,8 @@ async def apply_within(t: Tx, fact: Fact) -> set[UUID]:
     told: Fact | None = fact
     if fact.signal is Signal.DELIVERY_FAILED:
         told = await _placed(t, fact, named)
+    elif fact.signal is Signal.HARD_BOUNCE and fact.step_id is None:
+        told = replace(fact, step_id=await _step_that_bounced(t, fact))
     if told is None:
         if fact.incoming_id is None:
             return set()
@@ -233,6 +235,18 @@ async def _is_erased(t: Tx, contact_id: UUID) -> bool:
     return erased
 
 
+async def _step_that_bounced(t: Tx, fact: Fact) -> UUID | None:
+    """Return the step of the message in question; of the last that was sent where none is named."""
+    step_id: UUID | None = await t.fetchval(
+        "SELECT step_id FROM messages WHERE workspace_id = $1 AND recipient_id = $2 AND direction = 'OUTGOING' "
+        "AND (id = $3 OR ($3 IS NULL AND state = 'SENT')) ORDER BY marked_at DESC, id DESC LIMIT 1",
+        t.workspace_id,
+        fact.recipient_id,
+        fact.message_id,
+    )
+    return step_id
+
+
 async def _is_removed(t: Tx, step_id: UUID) -> bool:
     removed: bool = await t.fetchval(
         "SELECT removed_at IS NOT NULL FROM steps WHERE workspace_id = $1 AND id = $2", t.workspace_id, step_id
@@ -326,7 +340,7 @@ def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bo
     kind = EventType.STATUS_CHANGED
     done = None
     if effect.end_reason is not None:
-        after = moves.end(before, plan, effect.end_reason, t.now)
+        after = moves.end(before, plan, effect.end_reason, t.now, bounced_step_id=fact.step_id)
     elif effect is Effect.NOTE_REPLY:
         after, kind = replace(before, replied_at=before.replied_at or t.now), EventType.MESSAGE_RECORDED
     elif effect is Effect.OPEN_ERROR and before.error_id is None:

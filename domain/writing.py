@@ -9,7 +9,7 @@ Source: architecture.md "Five sentences", 3.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +37,8 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("begun", "bool", "begun"),
     ("current_step_id", "uuid", "current_step_id"),
     ("last_step_id", "uuid", "last_step_id"),
+    ("left_step_id", "uuid", "left_step_id"),
+    ("bounced_step_id", "uuid", "bounced_step_id"),
     ("plan_revision", "int", "plan_revision"),
     ("step_run", "int", "step_run"),
     ("start_at", "timestamptz", "start_at"),
@@ -63,6 +65,8 @@ _EVENT = (
     ("step_id", "uuid"),
     ("message_id", "uuid"),
     ("step_error_id", "uuid"),
+    ("previous_mailbox_id", "uuid"),
+    ("counted", "jsonb"),
 )
 
 
@@ -87,12 +91,12 @@ def _statement() -> str:
             RETURNING r.id, r.version, r.sequence_id, r.mailbox_id, r.deleted_at
         )
         INSERT INTO events (recipient_id, version, workspace_id, sequence_id, type, previous_status, status,
-            previous_stage, stage, end_reason, actor_kind, actor_id, step_id, message_id, step_error_id, mailbox_id,
-            occurred_at)
+            previous_stage, stage, end_reason, actor_kind, actor_id, step_id, message_id, step_error_id,
+            previous_mailbox_id, counted, mailbox_id, occurred_at)
         SELECT c.id, c.version, $1, c.sequence_id, u.e_type, u.e_previous_status,
             CASE WHEN c.deleted_at IS NULL THEN u.status END, u.e_previous_stage,
             CASE WHEN c.deleted_at IS NULL THEN u.e_stage END, u.end_reason, u.e_actor_kind, u.e_actor_id, u.e_step_id,
-            u.e_message_id, u.e_step_error_id, c.mailbox_id, $2
+            u.e_message_id, u.e_step_error_id, u.e_previous_mailbox_id, u.e_counted, c.mailbox_id, $2
         FROM changed c JOIN u ON u.id = c.id
         RETURNING recipient_id
     """
@@ -103,9 +107,13 @@ _WRITE = _statement()
 _READ = f"""
     SELECT r.id, r.workspace_id, r.sequence_id, r.contact_id, r.version, c.time_zone, c.out_of_office_until,
         {", ".join(f"r.{name}" for name, _, _ in _COLUMNS)},
-        ARRAY(SELECT o.step_id FROM recipient_steps o
-            WHERE o.workspace_id = $1 AND o.recipient_id = r.id AND o.outcome IS NOT NULL) AS done
+        r.enrolled_at, d.step_ids, d.outcomes, d.done_at
     FROM recipients r JOIN contacts c ON c.id = r.contact_id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(array_agg(o.step_id), '{{}}') AS step_ids, array_agg(o.outcome) AS outcomes,
+            array_agg(o.done_at) AS done_at
+        FROM recipient_steps o WHERE o.workspace_id = $1 AND o.recipient_id = r.id AND o.outcome IS NOT NULL
+    ) d
     WHERE r.workspace_id = $1 AND r.id = ANY($2::uuid[]) AND (r.deleted_at IS NULL OR $3)
     ORDER BY r.id
 """
@@ -125,10 +133,18 @@ def to_recipient(row: asyncpg.Record) -> Recipient:
         contact_id=row["contact_id"],
         version=row["version"],
         time_zone=row["time_zone"],
-        done=frozenset(row["done"]),
+        done=frozenset(row["step_ids"]),
+        outcomes=_outcomes(row),
+        enrolled_at=row["enrolled_at"],
         out_of_office_until=row["out_of_office_until"],
         **facts,
     )
+
+
+def _outcomes(row: asyncpg.Record) -> dict[UUID, tuple[str, datetime]]:
+    if not row["step_ids"]:
+        return {}
+    return dict(zip(row["step_ids"], zip(row["outcomes"], row["done_at"], strict=True), strict=True))
 
 
 async def read(t: Tx, ids: Collection[UUID], *, deleted: bool = False) -> dict[UUID, Recipient]:
@@ -142,12 +158,12 @@ async def write(t: Tx, changes: Sequence[Change]) -> set[UUID]:
     if not changes:
         return set()
     ordered = sorted(changes, key=lambda change: change.before.id)
-    written = {row["recipient_id"] for row in await t.fetch(_WRITE, t.workspace_id, t.now, *_arrays(ordered))}
+    written = {row["recipient_id"] for row in await t.fetch(_WRITE, t.workspace_id, t.now, *_arrays(ordered, t.now))}
     await write_attached(t, [change for change in ordered if change.before.id in written])
     return written
 
 
-def _arrays(changes: Sequence[Change]) -> list[list[Any]]:
+def _arrays(changes: Sequence[Change], now: datetime) -> list[list[Any]]:
     columns: list[list[Any]] = [
         [c.before.id for c in changes],
         [c.before.version for c in changes],
@@ -170,6 +186,8 @@ def _arrays(changes: Sequence[Change]) -> list[list[Any]]:
         [c.step_id for c in changes],
         [c.message_id for c in changes],
         [c.opens.id if c.opens else None for c in changes],
+        [c.mailbox_left for c in changes],
+        [c.counted(now) for c in changes],
     ]
     return columns
 

@@ -31,7 +31,7 @@ from domain.rules.inbound.reading import Classification as MessageClassification
 from domain.rules.inbox import PendingActionAction as PendingActionAction
 from domain.rules.lifecycle import MEANING as STATUS_MEANING
 from domain.rules.lifecycle import Action, EndReason, Stage, Status
-from domain.rules.meanings import ACTION, END_REASON, STAGE
+from domain.rules.meanings import ACTION, END_REASON, STAGE, STEP_OUTCOME
 from domain.rules.plan import SequenceStatus, StepKind
 from domain.rules.standing import (
     PAUSED_BY_MEANING,
@@ -43,6 +43,7 @@ from domain.rules.standing import (
 )
 from domain.rules.step_errors import FixCode, StepErrorAction, StepErrorCode, sentence
 from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
+from domain.rules.tally import StepOutcome
 from domain.rules.timing import WaitUnit
 
 E = TypeVar("E", bound=StrEnum)
@@ -63,6 +64,7 @@ _publish(EndReason, "EndReason", "Why an ended recipient ended.", END_REASON)
 _publish(View, "RecipientView", "Where a click on the status leads.", VIEW_MEANING)
 _publish(Effect, "StepEditEffect", "What an edit of a sequence does to a recipient.", EDIT_MEANING)
 _publish(PausedBy, "PausedBy", "Whose pause holds a recipient.", PAUSED_BY_MEANING)
+_publish(StepOutcome, "StepOutcome", "What a step was for a recipient, as reports count it.", STEP_OUTCOME)
 _publish(WaitingReason, "WaitingReason", "Why nothing is happening at the moment.", WAITING_MEANING)
 _publish(Assumption, "ScheduleAssumption", "What has to happen first for a schedule to hold.", ASSUMPTION_MEANING)
 _publish(DayOffReason, "DayOffReason", "Why the sending window does not open on a day.", DAY_OFF_MEANING)

@@ -10,6 +10,7 @@ from domain.rules.lifecycle import Action, EndReason, Stage, Status
 from domain.rules.plan import SequenceStatus, StepKind
 from domain.rules.standing import PausedBy, WaitingReason
 from domain.rules.step_errors import StepErrorCode
+from domain.rules.tally import StepOutcome
 
 _ALL = "All comparisons that are given must hold."
 
@@ -38,6 +39,15 @@ class DateTimeFilter:
     is_null: bool | None = strawberry.field(default=None, description="Whether it is not set at all.")
 
 
+@strawberry.input(description="Chooses recipients by what one step was for them.")
+class StepOutcomeFilter:
+    step_id: strawberry.ID = strawberry.field(description="The step.")
+    in_: list[StepOutcome] = strawberry.field(name="in", description="It was one of these.")
+    at: DateTimeFilter | None = strawberry.field(
+        default=None, description="With CARRIED_OUT and SKIPPED: by the time it was."
+    )
+
+
 @strawberry.input(description="Chooses recipients. All that is given must hold.")
 class RecipientFilter:
     ids: list[strawberry.ID] | None = strawberry.field(default=None, description="One of these; at most 200.")
@@ -61,12 +71,19 @@ class RecipientFilter:
     )
     contact_id: strawberry.ID | None = strawberry.field(default=None, description="Of this contact.")
     step_id: strawberry.ID | None = strawberry.field(default=None, description="At this step, or waiting for it.")
+    step_outcome: StepOutcomeFilter | None = strawberry.field(
+        default=None, description="By what a step was for them, as reports count it."
+    )
     enrolled_at: DateTimeFilter | None = strawberry.field(default=None, description="By the time of enrolment.")
     updated_at: DateTimeFilter | None = strawberry.field(default=None, description="By the time of the last change.")
     next_attempt_at: DateTimeFilter | None = strawberry.field(
         default=None, description="By the time its next step is due, without the mailbox's turn."
     )
     replied_at: DateTimeFilter | None = strawberry.field(default=None, description="By the time of the reply.")
+    contacted_at: DateTimeFilter | None = strawberry.field(
+        default=None, description="By the time the first email or SMS was sent."
+    )
+    ended_at: DateTimeFilter | None = strawberry.field(default=None, description="By the time it ended.")
     search: str | None = strawberry.field(
         default=None, description="First name, last name, both, address or company begins with this."
     )

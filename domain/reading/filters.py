@@ -13,10 +13,12 @@ from uuid import UUID
 
 from domain.reading.pages import AT_MOST, Parameters
 from domain.reading.waiting_sql import waiting_condition
+from domain.recounting import REPLIED_TO
 from domain.refusals import Invalid
 from domain.rules.lifecycle import ENDED, OPEN, Action, EndReason, Stage, Status, available_actions
 from domain.rules.standing import PausedBy, WaitingReason
 from domain.rules.step_errors import StepErrorCode
+from domain.rules.tally import StepOutcome
 
 DEPTH: Final = 5
 PARTS: Final = 50  # nodes of one tree
@@ -39,6 +41,15 @@ class Compared:
     is_null: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StepOutcomes:
+    """For whom a step was one of these, and when it was carried out or skipped where that is asked."""
+
+    step_id: UUID
+    outcomes: Collection[StepOutcome]
+    at: Compared | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientFilter:
     """Which recipients. None does not filter; all that is given must hold. An empty collection keeps none."""
@@ -56,10 +67,13 @@ class RecipientFilter:
     mailbox_id: UUID | None = None
     contact_id: UUID | None = None
     step_id: UUID | None = None
+    step_outcome: StepOutcomes | None = None
     enrolled_at: Compared | None = None
     updated_at: Compared | None = None
     due_at: Compared | None = None
     replied_at: Compared | None = None
+    contacted_at: Compared | None = None
+    ended_at: Compared | None = None
     search: str | None = None
     all_of: Sequence["RecipientFilter"] = ()
     any_of: Sequence["RecipientFilter"] | None = None
@@ -138,9 +152,13 @@ def _conditions(f: RecipientFilter, p: Parameters) -> list[str]:
         ("r.updated_at", f.updated_at),
         ("r.due_at", f.due_at),
         ("r.replied_at", f.replied_at),
+        ("r.contacted_at", f.contacted_at),
+        ("r.ended_at", f.ended_at),
     ):
         if asked is not None:
             found += compared(column, asked, p)
+    if f.step_outcome is not None:
+        found.append(_step_was(f.step_outcome, p))
     if f.search is not None and f.search.strip():
         found.append(
             "EXISTS (SELECT FROM contacts c WHERE c.workspace_id = $1 AND c.id = r.contact_id "
@@ -153,6 +171,28 @@ def _conditions(f: RecipientFilter, p: Parameters) -> list[str]:
         # A comparison with a column that is empty is neither true nor false in SQL; "not" keeps what is not true.
         found.append(f"({_all(f.none_of, p)}) IS NOT TRUE")
     return found
+
+
+def _step_was(asked: StepOutcomes, p: Parameters) -> str:
+    """The same as rules/tally.entries says of one step."""
+    step = p.add(asked.step_id, "uuid")
+    done = (
+        "EXISTS (SELECT FROM recipient_steps o WHERE o.workspace_id = $1 AND o.recipient_id = r.id "
+        f"AND o.step_id = {step} AND o.outcome "
+    )
+    at = "".join(f" AND {condition}" for condition in compared("o.done_at", asked.at, p)) if asked.at else ""
+    conditions = {
+        StepOutcome.WAITING: f"(r.current_step_id = {step} AND r.error_id IS NULL)",
+        StepOutcome.FAILED: f"(r.current_step_id = {step} AND r.error_id IS NOT NULL)",
+        StepOutcome.BOUNCED: f"r.bounced_step_id = {step}",
+        StepOutcome.CARRIED_OUT: f"{done} = 'CARRIED_OUT'{at})",
+        StepOutcome.SKIPPED: f"{done} = 'SKIPPED'{at})",
+        StepOutcome.REPLIED: f"(r.replied_at IS NOT NULL AND {REPLIED_TO} = {step})",
+        StepOutcome.REACHED: (
+            f"({step} IN (r.current_step_id, r.left_step_id, r.bounced_step_id) OR {done} IS NOT NULL))"
+        ),
+    }
+    return any_of(f"coalesce({conditions[outcome]}, false)" for outcome in asked.outcomes)
 
 
 def _all(f: RecipientFilter, p: Parameters) -> str:

@@ -19,7 +19,7 @@ from domain.reading.recipient_steps import steps_of_sequences
 from domain.reading.recipients import OWNED, OWNERS
 from domain.reading.rows import MailboxRow, SequenceRow, StageCount, StatusCount, StepRow
 from domain.refusals import Invalid
-from domain.rules.lifecycle import Stage, Status, shown_status, stage_of
+from domain.rules.lifecycle import OPEN, Stage, Status, shown_status, stage_of
 from domain.rules.plan import SequenceStatus
 
 NEWEST_FIRST: Final = Order(mark="seq.created_at_desc", column="s.created_at", id_column="s.id")
@@ -113,15 +113,28 @@ async def mailboxes(workspace_id: UUID, sequence_ids: Collection[UUID]) -> dict[
 async def counts(workspace_id: UUID, sequence_ids: Collection[UUID]) -> dict[UUID, Counts]:
     """Return the counts of each sequence, from the tallies."""
     records = await fetch(
-        "SELECT sequence_id, status, stage, count FROM tallies "
-        "WHERE workspace_id = $1 AND sequence_id = ANY($2::uuid[])",
+        "SELECT a.sequence_id, a.status, a.stage, s.status AS sequence_status, sum(a.count)::bigint AS count "
+        "FROM tallies a JOIN sequences s ON s.workspace_id = a.workspace_id AND s.id = a.sequence_id "
+        "WHERE a.workspace_id = $1 AND a.sequence_id = ANY($2::uuid[]) GROUP BY 1, 2, 3, 4",
         workspace_id,
         list(sequence_ids),
     )
     found: dict[UUID, list[tuple[Status, Stage, int]]] = {sequence_id: [] for sequence_id in sequence_ids}
     for record in records:
-        found[record["sequence_id"]].append((Status(record["status"]), Stage(record["stage"]), record["count"]))
+        found[record["sequence_id"]].append((*shown(record), record["count"]))
     return {sequence_id: _summed(entries) for sequence_id, entries in found.items()}
+
+
+def shown(tally: Any) -> tuple[Status, Stage]:
+    """Return the status and stage that those of a tally are shown with.
+
+    One in ERROR whose sequence was paused just now shows as contacted until its row has followed, which is a matter of
+    seconds: the tallies do not say whether it was.
+    """
+    status, stage = Status(tally["status"]), Stage(tally["stage"])
+    if tally["sequence_status"] != SequenceStatus.PAUSED or status not in OPEN:
+        return status, stage
+    return Status.PAUSED, stage_of(Status.PAUSED, contacted=stage is not Stage.SCHEDULED)
 
 
 async def counts_of_filter(workspace_id: UUID, filter: RecipientFilter) -> Counts:

@@ -6,6 +6,7 @@ Source: product.md section 2.
 from collections.abc import Mapping
 
 from domain.rules.lifecycle import Action, EndReason, Signal, Stage
+from domain.rules.tally import StepOutcome
 
 STAGE: Mapping[Stage, str] = {
     Stage.SCHEDULED: "Not ended, not in error, no email or SMS sent yet.",
@@ -46,4 +47,14 @@ SIGNAL: Mapping[Signal, str] = {
     Signal.DELIVERY_FAILED: "A delivery report says “failed”, not about the address, on the latest message.",
     Signal.SENT_LATE: "Proof that a message was sent arrives late.",
     Signal.FAILED_LATE: "Proof that a message was not sent arrives late.",
+}
+
+STEP_OUTCOME: Mapping[StepOutcome, str] = {
+    StepOutcome.REACHED: "It has done the step, is at it, ended at it, or bounced by it.",
+    StepOutcome.WAITING: "It is at the step, without an open error.",
+    StepOutcome.FAILED: "It is at the step, with an open error.",
+    StepOutcome.CARRIED_OUT: "The step was carried out: its message was sent, or its task completed.",
+    StepOutcome.SKIPPED: "The step was skipped.",
+    StepOutcome.REPLIED: "It replied, and the step is the last that was carried out before.",
+    StepOutcome.BOUNCED: "It bounced by the step's message.",
 }

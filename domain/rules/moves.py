@@ -82,6 +82,7 @@ def fail(recipient: Recipient, plan: Plan, error_id: UUID, now: datetime, *, ste
         scheduled_for=recipient.scheduled_for if here else None,
         end_reason=None,
         ended_at=None,
+        left_step_id=None,
         wait_ends_at=None,
         wait_left=None,
         retry_at=None,
@@ -117,8 +118,12 @@ def send_again(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     return try_again(replace(recipient, scheduled_for=ordered_at), plan, now)
 
 
-def end(recipient: Recipient, plan: Plan, reason: EndReason, now: datetime) -> Recipient:
-    """End it. Its holds, its error and its pending action are over with it."""
+def end(
+    recipient: Recipient, plan: Plan, reason: EndReason, now: datetime, *, bounced_step_id: UUID | None = None
+) -> Recipient:
+    """End it. Its holds, its error and its pending action are over with it. A bounce names the step whose message
+    bounced, where that is known."""
+    place = recipient.current_step_id or recipient.left_step_id
     ended = replace(
         recipient,
         end_reason=reason,
@@ -129,6 +134,8 @@ def end(recipient: Recipient, plan: Plan, reason: EndReason, now: datetime) -> R
         pending_id=None,
         scheduled_for=None,
         current_step_id=None,
+        left_step_id=None if reason is EndReason.COMPLETED else place,
+        bounced_step_id=(bounced_step_id or place or recipient.last_step_id) if reason is EndReason.BOUNCED else None,
         replied_at=recipient.replied_at or (now if reason is EndReason.REPLIED else None),
     )
     return settle(ended, plan, now)
@@ -145,6 +152,7 @@ def take_back_end(recipient: Recipient, plan: Plan, step: Step, anchor_at: datet
         recipient,
         end_reason=None,
         ended_at=None,
+        left_step_id=None,
         paused_at=now,
         sequence_paused_at=now if plan.paused else None,
         current_step_id=step.id,

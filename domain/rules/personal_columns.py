@@ -57,7 +57,9 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     "audit_entries": ("actor_kind", "action", "object_ids", "request_id"),
     "contacts": ("email_hash", "phone_hash"),  # keyed: all that is kept of an address or a number
     "error_group_retries": ("actor_kind",),
-    "events": (*("type", "previous_status", "status", "previous_stage", "stage", "end_reason", "actor_kind"),),
+    "events": (
+        *("type", "previous_status", "status", "previous_stage", "stage", "end_reason", "actor_kind", "counted"),
+    ),
     "feeds": ("epoch",),
     "idempotency_keys": ("key", "mutation", "input_digest", "answer"),  # ids alone, for a day
     "inbound_mails": ("fingerprint", "source", "outcome"),
@@ -81,6 +83,7 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     # `value`: of a person it is replaced by a keyed hash, in domain/erasing.py
     "suppressions": ("kind", "value", "reason", "source", "created_by_kind", "lifted_by_kind"),
     "tallies": ("status", "stage"),
+    "report_tallies": ("measure",),
     "tortoise_migrations": ("app", "name"),
     "users": ("name", "email", "external_subject", "role"),
     "watched_folders": ("folder",),

@@ -16,8 +16,8 @@ of the sequence that these two and the wait are in step with (following.py).
 Source: product.md sections 2 and 3; architecture.md "Facts, not memories".
 """
 
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -61,6 +61,11 @@ class Recipient:
     last_step_id: UUID | None = None  # its last done step; for one that has done none, the step before its first
     plan_revision: int = 0
     done: Set[UUID] = frozenset()  # the steps carried out or skipped; read, never written
+    # Likewise, with what became of them (CARRIED_OUT or SKIPPED) and when.
+    outcomes: Mapping[UUID, tuple[str, datetime]] = field(default_factory=dict, compare=False)
+    left_step_id: UUID | None = None  # at which it was when it ended
+    bounced_step_id: UUID | None = None  # whose message bounced
+    enrolled_at: datetime | None = None  # read, never written
     # Rises when a step is tried again as a new message, and never falls: whatever step the recipient goes back to,
     # its next message is a new one.
     step_run: int = 1

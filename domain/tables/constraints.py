@@ -12,6 +12,7 @@ from domain.rules.lifecycle import ENDS, EndReason, Stage, Status
 from domain.rules.plan import SequenceStatus, StepKind
 from domain.rules.step_errors import StepErrorCode
 from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
+from domain.rules.tally import Measure, StepOutcome
 from domain.rules.timing import WaitUnit
 
 
@@ -117,6 +118,7 @@ CHECKS: dict[str, tuple[str, str]] = {
     "webhook_deliveries_state_known": ("webhook_deliveries", _one_of("state", ["PENDING", "DELIVERED", "FAILED"])),
     "webhook_deliveries_due_while_pending": ("webhook_deliveries", "(next_at IS NOT NULL) = (state = 'PENDING')"),
     "tallies_status_known": ("tallies", _one_of("status", Status)),
+    "report_tallies_measure_known": ("report_tallies", _one_of("measure", dict.fromkeys([*StepOutcome, *Measure]))),
     "api_keys_scopes_known": ("api_keys", f"scopes ~ '^({_SCOPE})( ({_SCOPE}))*$'"),
     "users_role_known": ("users", _one_of("role", Role)),
 }
@@ -149,6 +151,8 @@ TENANT_KEYS = (
     ("recipients", "sms_mailbox_id", "mailboxes"),
     ("recipients", "current_step_id", "steps"),
     ("recipients", "last_step_id", "steps"),
+    ("recipients", "left_step_id", "steps"),
+    ("recipients", "bounced_step_id", "steps"),
     ("recipient_steps", "recipient_id", "recipients"),
     ("recipient_steps", "step_id", "steps"),
     ("recipient_steps", "message_id", "messages"),
@@ -172,6 +176,7 @@ TENANT_KEYS = (
     ("suppressions", "message_id", "messages"),
     ("events", "recipient_id", "recipients"),
     ("tallies", "sequence_id", "sequences"),
+    ("report_tallies", "sequence_id", "sequences"),
     ("webhook_deliveries", "endpoint_id", "webhook_endpoints"),
     ("webhook_deliveries", "recipient_id", "recipients"),
     ("webhook_attempts", "delivery_id", "webhook_deliveries"),
@@ -204,6 +209,10 @@ NOTED = {
     ("events", "message_id"): _HISTORY,
     ("events", "step_error_id"): _HISTORY,
     ("events", "mailbox_id"): _HISTORY,
+    ("events", "previous_mailbox_id"): _HISTORY,
+    ("tallies", "mailbox_id"): "part of a key, where no mailbox is a value",
+    ("report_tallies", "mailbox_id"): "part of a key, where no mailbox is a value",
+    ("report_tallies", "step_id"): "part of a key, where no step is a value",
     ("audit_entries", "actor_id"): _ACTOR,
 }
 

@@ -29,6 +29,8 @@ class Recipient(Model):
     begun = fields.BooleanField(default=False)
     current_step_id = fields.UUIDField(null=True)
     last_step_id = fields.UUIDField(null=True)
+    left_step_id = fields.UUIDField(null=True)  # at which it was when it ended
+    bounced_step_id = fields.UUIDField(null=True)  # whose message bounced
     plan_revision = fields.IntField(db_default=0)  # the edit of its sequence that this row is in step with
     step_run = fields.SmallIntField(default=1)
     start_at = fields.DatetimeField(null=True)

@@ -101,6 +101,8 @@ CREATE TABLE public.events (
     mailbox_id uuid,
     occurred_at timestamp with time zone NOT NULL,
     recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    previous_mailbox_id uuid,
+    counted jsonb,
     CONSTRAINT events_stage_known CHECK (((stage IN ('SCHEDULED', 'IN_PROGRESS', 'FINISHED', 'ERROR')) AND (previous_stage IN ('SCHEDULED', 'IN_PROGRESS', 'FINISHED', 'ERROR')))),
     CONSTRAINT events_status_known CHECK (((status IN ('SCHEDULED', 'IN_PROGRESS', 'PENDING_ACTION', 'PAUSED', 'ERROR', 'BOUNCED', 'COMPLETED', 'REPLIED', 'STOPPED', 'UNSUBSCRIBED')) AND (previous_status IN ('SCHEDULED', 'IN_PROGRESS', 'PENDING_ACTION', 'PAUSED', 'ERROR', 'BOUNCED', 'COMPLETED', 'REPLIED', 'STOPPED', 'UNSUBSCRIBED'))))
 );
@@ -342,6 +344,8 @@ CREATE TABLE public.recipients (
     paced_until timestamp with time zone,
     sms_mailbox_id uuid,
     frequency_capped boolean DEFAULT false NOT NULL,
+    left_step_id uuid,
+    bounced_step_id uuid,
     CONSTRAINT recipients_due_kind_with_due_at CHECK (((due_at IS NULL) = (due_kind IS NULL))),
     CONSTRAINT recipients_end_reason_known CHECK ((end_reason IN ('COMPLETED', 'REPLIED', 'COMPANY_REPLIED', 'STOPPED', 'UNSUBSCRIBED', 'SUPPRESSED', 'COMPLAINED', 'BOUNCED'))),
     CONSTRAINT recipients_ended_at_with_reason CHECK (((end_reason IS NULL) = (ended_at IS NULL))),
@@ -373,6 +377,17 @@ END)),
 WITH (fillfactor='80');
 
 COMMENT ON TABLE public.recipients IS 'One contact''s run through one sequence. The facts are explained in domain/rules/recipient.py.';
+
+CREATE TABLE public.report_tallies (
+    workspace_id uuid NOT NULL,
+    sequence_id uuid NOT NULL,
+    mailbox_id uuid NOT NULL,
+    step_id uuid NOT NULL,
+    measure character varying(15) NOT NULL,
+    quarter timestamp with time zone NOT NULL,
+    count bigint NOT NULL,
+    CONSTRAINT report_tallies_measure_known CHECK ((measure IN ('REACHED', 'WAITING', 'FAILED', 'CARRIED_OUT', 'SKIPPED', 'REPLIED', 'BOUNCED', 'ENROLLED', 'CONTACTED', 'COMPLETED', 'STOPPED', 'UNSUBSCRIBED')))
+);
 
 CREATE TABLE public.sequence_mailboxes (
     workspace_id uuid NOT NULL,
@@ -486,6 +501,7 @@ CREATE TABLE public.tallies (
     status character varying(15) NOT NULL,
     stage character varying(15) NOT NULL,
     count bigint NOT NULL,
+    mailbox_id uuid NOT NULL,
     CONSTRAINT tallies_status_known CHECK ((status IN ('SCHEDULED', 'IN_PROGRESS', 'PENDING_ACTION', 'PAUSED', 'ERROR', 'BOUNCED', 'COMPLETED', 'REPLIED', 'STOPPED', 'UNSUBSCRIBED')))
 );
 
@@ -642,8 +658,9 @@ INSERT INTO public.tortoise_migrations VALUES (21, 'models', '0021_guardrail_sam
 INSERT INTO public.tortoise_migrations VALUES (22, 'models', '0022_sms', now());
 INSERT INTO public.tortoise_migrations VALUES (23, 'models', '0023_frequency_caps', now());
 INSERT INTO public.tortoise_migrations VALUES (24, 'models', '0024_phone_hashes', now());
+INSERT INTO public.tortoise_migrations VALUES (25, 'models', '0025_reports', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 24, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 25, true);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_of_workspace UNIQUE (workspace_id, id);
@@ -711,6 +728,9 @@ ALTER TABLE ONLY public.recipients
 ALTER TABLE ONLY public.recipients
     ADD CONSTRAINT recipients_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.report_tallies
+    ADD CONSTRAINT report_tallies_pkey PRIMARY KEY (sequence_id, mailbox_id, step_id, measure, quarter);
+
 ALTER TABLE ONLY public.sequence_mailboxes
     ADD CONSTRAINT sequence_mailboxes_pkey PRIMARY KEY (sequence_id, mailbox_id);
 
@@ -736,7 +756,7 @@ ALTER TABLE ONLY public.suppressions
     ADD CONSTRAINT suppressions_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.tallies
-    ADD CONSTRAINT tallies_pkey PRIMARY KEY (sequence_id, status, stage);
+    ADD CONSTRAINT tallies_pkey PRIMARY KEY (sequence_id, mailbox_id, status, stage);
 
 ALTER TABLE ONLY public.tortoise_migrations
     ADD CONSTRAINT tortoise_migrations_pkey PRIMARY KEY (id);
@@ -991,6 +1011,9 @@ ALTER TABLE ONLY public.recipient_steps
     ADD CONSTRAINT recipient_steps_step FOREIGN KEY (workspace_id, step_id) REFERENCES public.steps(workspace_id, id);
 
 ALTER TABLE ONLY public.recipients
+    ADD CONSTRAINT recipients_bounced_step FOREIGN KEY (workspace_id, bounced_step_id) REFERENCES public.steps(workspace_id, id);
+
+ALTER TABLE ONLY public.recipients
     ADD CONSTRAINT recipients_contact FOREIGN KEY (workspace_id, contact_id) REFERENCES public.contacts(workspace_id, id);
 
 ALTER TABLE ONLY public.recipients
@@ -1000,6 +1023,9 @@ ALTER TABLE ONLY public.recipients
     ADD CONSTRAINT recipients_last_step FOREIGN KEY (workspace_id, last_step_id) REFERENCES public.steps(workspace_id, id);
 
 ALTER TABLE ONLY public.recipients
+    ADD CONSTRAINT recipients_left_step FOREIGN KEY (workspace_id, left_step_id) REFERENCES public.steps(workspace_id, id);
+
+ALTER TABLE ONLY public.recipients
     ADD CONSTRAINT recipients_mailbox FOREIGN KEY (workspace_id, mailbox_id) REFERENCES public.mailboxes(workspace_id, id);
 
 ALTER TABLE ONLY public.recipients
@@ -1007,6 +1033,9 @@ ALTER TABLE ONLY public.recipients
 
 ALTER TABLE ONLY public.recipients
     ADD CONSTRAINT recipients_sms_mailbox FOREIGN KEY (workspace_id, sms_mailbox_id) REFERENCES public.mailboxes(workspace_id, id);
+
+ALTER TABLE ONLY public.report_tallies
+    ADD CONSTRAINT report_tallies_sequence FOREIGN KEY (workspace_id, sequence_id) REFERENCES public.sequences(workspace_id, id);
 
 ALTER TABLE ONLY public.sequence_mailboxes
     ADD CONSTRAINT sequence_mailboxes_mailbox FOREIGN KEY (workspace_id, mailbox_id) REFERENCES public.mailboxes(workspace_id, id);

@@ -144,7 +144,7 @@ async def _everything(workspace: Api) -> str:
             "WHERE t.workspace_id = $1",
             workspace.workspace_id,
         )
-        texts += sorted(row["text"] for row in rows if table != "tallies")
+        texts += sorted(row["text"] for row in rows if not table.endswith("tallies"))
     return "\n".join(texts)
 
 

@@ -28,6 +28,12 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         {"x"},
         "looks for bounces anywhere; each mailbox and sequence is then judged in its own workspace",
     ),
+    ("domain.recounting", "count(*) AS count\n    FROM recipients"): (
+        {"recipients"},
+        "compares the counters of every workspace with all rows",
+    ),
+    ("domain.recounting", "WITH r AS MATERIALIZED"): ({"recipients", "recipient_steps", "o"}, "the same"),
+    ("domain.recounting", "(SELECT * FROM events WHERE seq IS NULL)"): ({"events"}, "the same"),
     ("domain.mailboxes", "coalesce(m.state_code, 'MAILBOX_DISCONNECTED')"): (
         {"m", "r", "s"},
         "looks for what is due anywhere; each is then decided in its own workspace",
