@@ -61,9 +61,13 @@ async def of_recipients(workspace_id: UUID, ids: Collection[UUID]) -> dict[UUID,
     async def work(t: Tx) -> dict[UUID, Forecast]:
         found = await read(t, ids)
         plans = await load_plans(t, [each.sequence_id for each in found.values()])
-        turns = await _turns(t, [each.mailbox_id for each in found.values() if each.mailbox_id is not None])
+        mailbox_ids = {id for each in found.values() for id in (each.mailbox_id, each.sms_mailbox_id)}
+        turns, silent = await _mailboxes(t, mailbox_ids)
+        held = await _held(t, plans)
         return {
-            key: forecast(each, plans[each.sequence_id], t.now, turns.get(each.mailbox_id) if each.mailbox_id else None)
+            key: forecast(
+                each, plans[each.sequence_id], t.now, turns, mailbox_ids if each.sequence_id in held else silent
+            )
             for key, each in found.items()
         }
 
@@ -119,18 +123,29 @@ async def of_sequence(
     return next(iter(found.values()), None)
 
 
-async def _turns(t: Tx, mailbox_ids: Collection[UUID]) -> dict[UUID, Turn]:
-    """Return when each mailbox may send next, in business time."""
+async def _mailboxes(t: Tx, ids: Collection[UUID | None]) -> tuple[dict[UUID, Turn], set[UUID | None]]:
+    """Return when each mailbox may send next, in business time, and which cannot send at the moment."""
     rows = await t.fetch(
-        "SELECT id, next_send_at - now() AS until, held_back_by FROM mailboxes "
-        "WHERE workspace_id = $1 AND id = ANY($2::uuid[]) AND next_send_at > now()",
+        "SELECT id, state, next_send_at - now() AS until, held_back_by FROM mailboxes "
+        "WHERE workspace_id = $1 AND id = ANY($2::uuid[])",
         t.workspace_id,
-        list(mailbox_ids),
+        [id for id in ids if id is not None],
     )
-    return {
+    turns = {
         row["id"]: Turn(t.now + row["until"], WaitingReason(row["held_back_by"] or WaitingReason.MINIMUM_GAP))
         for row in rows
     }
+    return turns, {None, *(row["id"] for row in rows if row["state"] != "CONNECTED")}
+
+
+async def _held(t: Tx, sequence_ids: Collection[UUID]) -> set[UUID]:
+    """Return the sequences in which a guardrail holds sending."""
+    rows = await t.fetch(
+        "SELECT id FROM sequences WHERE workspace_id = $1 AND id = ANY($2::uuid[]) AND guardrail_hold IS NOT NULL",
+        t.workspace_id,
+        list(sequence_ids),
+    )
+    return {row["id"] for row in rows}
 
 
 async def _shown(workspace_id: UUID, found: dict[UUID, Forecast]) -> dict[UUID, ScheduleView]:

@@ -1,17 +1,18 @@
 """The whole future schedule of a recipient: each step that lies before it, and when it may be carried out.
 
 Nothing here decides anything of its own: the recipient is taken through its sequence by the engine's own moves, each at
-the time for which they ask. What cannot be foreseen is left out: limits, gaps and pacing beyond the mailbox's next
-turn, replies, edits. So the times are the earliest ones: nothing happens before, as long as nothing else happens.
+the time for which they ask. What cannot be foreseen is left out: limits, gaps, pacing and caps beyond the mailbox's
+next turn, replies, edits. So the times are the earliest ones: nothing happens before, as long as nothing else happens.
 
 Source: product.md section 3 ("the exact future is the preview's business").
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
+from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -19,7 +20,7 @@ from zoneinfo import ZoneInfo
 from domain.rules.following import follow
 from domain.rules.holds import resume
 from domain.rules.moves import leave_step, try_again
-from domain.rules.plan import AUTOMATED_KINDS, Plan, SequenceStatus, Step
+from domain.rules.plan import AUTOMATED_KINDS, Plan, SequenceStatus, Step, StepKind
 from domain.rules.recipient import Recipient
 from domain.rules.standing import WaitingReason
 from domain.rules.timers import put_off, settle, zone_of
@@ -34,6 +35,7 @@ class Assumption(StrEnum):
     ACTIVATED_NOW = "ACTIVATED_NOW"
     RESUMED_NOW = "RESUMED_NOW"
     RETRIED_NOW = "RETRIED_NOW"
+    MAILBOX_SENDS = "MAILBOX_SENDS"
     PERSON_ACTS_AT_ONCE = "PERSON_ACTS_AT_ONCE"
 
 
@@ -41,6 +43,7 @@ ASSUMPTION_MEANING: Mapping[Assumption, str] = {
     Assumption.ACTIVATED_NOW: "As if the sequence were activated now: before that no wait begins.",
     Assumption.RESUMED_NOW: "As if what is paused, the recipient or its sequence, were resumed now.",
     Assumption.RETRIED_NOW: "As if the failed step were tried again now.",
+    Assumption.MAILBOX_SENDS: "As if its mailbox could send: it is missing or disconnected, or sending is held.",
     Assumption.PERSON_ACTS_AT_ONCE: "As if people carried out their emails and tasks the moment they come due.",
 }
 
@@ -98,23 +101,34 @@ class Turn:
     held_back_by: WaitingReason
 
 
-def forecast(recipient: Recipient, plan: Plan, now: datetime, turn: Turn | None = None) -> Forecast:
-    """Return what lies before a recipient; nothing when it has ended. `turn` is its mailbox's, for the next message."""
+def forecast(
+    recipient: Recipient,
+    plan: Plan,
+    now: datetime,
+    turns: Mapping[UUID, Turn] = MappingProxyType({}),
+    silent: Collection[UUID | None] = (),
+) -> Forecast:
+    """Return what lies before a recipient; nothing when it has ended. `turns` are those of its mailboxes, each for the
+    next message that goes out from it; the `silent` ones (None: where it has none) cannot send at the moment."""
     zone = zone_of(recipient, plan)
     if recipient.ended or recipient.deleted_at is not None or plan.status is SequenceStatus.ARCHIVED:
         return Forecast((), (), zone)
     going, assumed = _set_going(recipient, plan, now)
     active = replace(plan, status=SequenceStatus.ACTIVE)
     steps: list[Expected] = []
+    to_come = dict(turns)
     while (step := active.step(going.current_step_id)) is not None and not going.ended:
+        mailbox_id = going.sms_mailbox_id if step.kind is StepKind.SMS else going.mailbox_id
+        by_itself = _goes_out_by_itself(going, step)
+        turn = to_come.pop(mailbox_id, None) if by_itself and mailbox_id is not None else None
         expected = _expected(going, step, active, now, turn)
         steps.append(expected)
-        if step.kind not in AUTOMATED_KINDS and going.scheduled_for is None:
+        if not by_itself:
             assumed.add(Assumption.PERSON_ACTS_AT_ONCE)
+        elif mailbox_id in silent:
+            assumed.add(Assumption.MAILBOX_SENDS)
         if expected.at is None:
             break
-        if _goes_out_by_itself(going, step):
-            turn = None
         now = expected.at
         going = leave_step(going, active, now, now)
     return Forecast(tuple(steps), tuple(each for each in Assumption if each in assumed), zone)
@@ -142,12 +156,13 @@ def _expected(recipient: Recipient, step: Step, plan: Plan, now: datetime, turn:
     over_at = max(at for at in (now, recipient.wait_ends_at, recipient.scheduled_for) if at is not None)
     if recipient.due_at is None:  # it stands before a person
         return Expected(step.id, over_at, over_at, (), ())
-    by_itself = _goes_out_by_itself(recipient, step)
-    away_until = recipient.out_of_office_until if by_itself and recipient.scheduled_for is None else None
+    away_until = recipient.out_of_office_until if step.kind in AUTOMATED_KINDS else None
     holds = {
         WaitingReason.RETRY_BACKOFF: recipient.retry_at,
         WaitingReason.OUT_OF_OFFICE: away_until,
-        WaitingReason.DOMAIN_PACING: recipient.paced_until,
+        WaitingReason.FREQUENCY_CAP if recipient.frequency_capped else WaitingReason.DOMAIN_PACING: (
+            recipient.paced_until
+        ),
     }
     lasting = {reason: until for reason, until in holds.items() if until is not None and until > over_at}
     moved_by = list(lasting)
@@ -159,7 +174,7 @@ def _expected(recipient: Recipient, step: Step, plan: Plan, now: datetime, turn:
         closed = closed_because(ready_at, plan.window, zone) or ClosedBecause.OUTSIDE_WINDOW
         moved_by.append(WaitingReason(closed))
         days_off = tuple(islice(_days_off(ready_at, at, plan.window, zone), DAYS_OFF_AT_MOST))
-    if at is not None and by_itself and turn is not None and turn.at > at:
+    if at is not None and turn is not None and turn.at > at:
         moved_by.append(turn.held_back_by)
         at = _looked_at(recipient, plan, turn.at)
     return Expected(step.id, over_at, at, tuple(moved_by), days_off)

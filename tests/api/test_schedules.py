@@ -89,6 +89,8 @@ async def test_the_next_message_waits_for_the_mailboxs_turn(api: Api) -> None:
     assert abs(expected[0] - turn_at) < timedelta(seconds=2)
     assert datetime.fromisoformat(node["nextAttemptAt"]) == turn_at
     assert expected[1] == expected[0] + timedelta(hours=1)
+    await set_row("mailboxes", world.mailbox_id, state="DISCONNECTED")
+    assert (await _schedule(api, world))[1]["schedule"]["assumptions"] == ["MAILBOX_SENDS"]
 
 
 async def test_a_draft_shows_how_it_would_run(api: Api) -> None:

@@ -17,6 +17,7 @@ from domain.rules.standing import WaitingReason
 from domain.rules.timing import SendingWindow, Wait, WaitUnit
 from tests.rules.recipient_facts import DAY, ERROR, HOUR, NINE_TO_FIVE, NOW, PENDING, enrolled, plan
 
+MAILBOX, NUMBER = UUID(int=31), UUID(int=32)
 EMAIL, TASK = StepKind.AUTOMATED_EMAIL, StepKind.TASK
 CHRISTMAS = PublicHolidays("GB", None, date(2029, 12, 31), {date(2026, 12, 25): "Christmas Day"})
 
@@ -74,9 +75,9 @@ def test_the_forecast_is_what_the_engine_then_does(seed: int) -> None:
     sequence = random_plan(dice)
     zone = dice.choice((None, "Asia/Kolkata", "America/Sao_Paulo"))
     start_at = dice.choice((None, NOW + timedelta(hours=dice.randrange(200))))
-    recipient = enrolled(sequence, NOW, time_zone=zone, start_at=start_at)
+    recipient = enrolled(sequence, NOW, time_zone=zone, start_at=start_at, mailbox_id=MAILBOX)
     turn_at = NOW + timedelta(hours=dice.randrange(-5, 30))
-    shown = forecast(recipient, sequence, NOW, Turn(turn_at, WaitingReason.DAILY_LIMIT))
+    shown = forecast(recipient, sequence, NOW, {MAILBOX: Turn(turn_at, WaitingReason.DAILY_LIMIT)})
     assert [step.at for step in shown.steps] == lived(recipient, sequence, NOW, turn_at)
     later = [at for at in (step.at for step in shown.steps) if at is not None]
     assert later == sorted(later)
@@ -105,12 +106,28 @@ def test_it_says_what_moved_a_step_and_over_which_days() -> None:
 
 def test_what_holds_the_next_step_is_said_and_the_later_ones_count_from_there() -> None:
     sequence = plan()
-    away = enrolled(sequence, out_of_office_until=NOW + 5 * DAY)
+    away = enrolled(sequence, out_of_office_until=NOW + 5 * DAY, mailbox_id=MAILBOX)
     turn = Turn(NOW + 6 * DAY, WaitingReason.DAILY_LIMIT)
-    first, *later = forecast(away, sequence, NOW, turn).steps
+    first, *later = forecast(away, sequence, NOW, {MAILBOX: turn}).steps
     assert (first.wait_ends_at, first.at) == (NOW + DAY, NOW + 6 * DAY)
     assert first.moved_by == (WaitingReason.OUT_OF_OFFICE, WaitingReason.DAILY_LIMIT)
     assert [(step.at, step.moved_by) for step in later] == [(NOW + 7 * DAY, ()), (NOW + 8 * DAY, ())]
+    capped = enrolled(sequence, paced_until=NOW + 2 * DAY, frequency_capped=True)
+    assert forecast(capped, sequence, NOW).steps[0].moved_by == (WaitingReason.FREQUENCY_CAP,)
+
+
+def test_each_message_waits_for_the_turn_of_its_own_mailbox_which_may_be_unable_to_send() -> None:
+    sequence = plan(StepKind.SMS, EMAIL, EMAIL)
+    both = enrolled(sequence, mailbox_id=MAILBOX, sms_mailbox_id=NUMBER)
+    turns = {
+        NUMBER: Turn(NOW + 2 * DAY, WaitingReason.MINIMUM_GAP),
+        MAILBOX: Turn(NOW + 5 * DAY, WaitingReason.DAILY_LIMIT),
+    }
+    shown = forecast(both, sequence, NOW, turns)
+    assert [step.at for step in shown.steps] == [NOW + 2 * DAY, NOW + 5 * DAY, NOW + 6 * DAY]
+    assert shown.assumptions == ()
+    for silent in (NUMBER, MAILBOX):
+        assert forecast(both, sequence, NOW, turns, {silent}).assumptions == (Assumption.MAILBOX_SENDS,)
 
 
 def test_what_stands_still_is_shown_as_if_it_went_on_now() -> None:
