@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import IO, Final
 
@@ -30,7 +31,8 @@ _LENGTH: Final = struct.Struct(">I")
 
 async def read_apart(raw: bytes, *, deadline_seconds: float = DEADLINE_SECONDS) -> Reading | Unreadable:
     """Return the mail read. Never raises for what the mail is; of more than 25 MB only the beginning is looked at."""
-    return await asyncio.to_thread(_readers.read, raw[:BYTES_AT_MOST], deadline_seconds)
+    wait = _readers.threads.submit(_readers.read, raw[:BYTES_AT_MOST], deadline_seconds)
+    return await asyncio.wrap_future(wait)
 
 
 class _Child:
@@ -75,20 +77,20 @@ class _Readers:
     """A few children, made when the first mail comes and kept."""
 
     def __init__(self) -> None:
-        self._places = threading.Semaphore(_CHILDREN_AT_MOST)
+        # Threads of its own, one a child: those that everyone shares are also needed to look host names up.
+        self.threads = ThreadPoolExecutor(_CHILDREN_AT_MOST, thread_name_prefix="mail-reader")
         self._free: queue.SimpleQueue[_Child] = queue.SimpleQueue()
 
     def read(self, raw: bytes, deadline_seconds: float) -> Reading | Unreadable:
-        with self._places:
-            try:
-                child = self._free.get_nowait()
-            except queue.Empty:
-                child = _Child()
-            answer = child.ask(raw, deadline_seconds)
-            if answer is not None:
-                self._free.put(child)
-                return answer
-            child.end()
+        try:
+            child = self._free.get_nowait()
+        except queue.Empty:
+            child = _Child()
+        answer = child.ask(raw, deadline_seconds)
+        if answer is not None:
+            self._free.put(child)
+            return answer
+        child.end()
         return Unreadable(
             f"Reading it took more than {deadline_seconds:g} seconds or too much memory.", sha256(raw).hexdigest()
         )

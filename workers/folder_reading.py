@@ -7,6 +7,7 @@ appear late, so that each day the last days are looked over too; when the server
 Source: RFC 9051 section 2.3.1.1; reliability.md 2.14.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,9 @@ Ask = Callable[..., Awaitable[Any]]
 MAILS_PER_TURN: Final = 60
 _AT_ONCE: Final = 20
 MAIL_BYTES_AT_MOST: Final = 25 * 1024 * 1024  # of a larger mail the beginning is read, which holds its text
+_LARGE_BYTES: Final = 1024 * 1024
+LARGE_MAILS_AT_ONCE: Final = 4
+"""Of all the mailboxes of a worker, so that its memory has a bound."""
 _LOOKED_BACK: Final = timedelta(days=3)
 _RECONCILED_EVERY: Final = timedelta(days=1)
 _ATTEMPTS_AT_MOST: Final = 3
@@ -47,12 +51,14 @@ class FolderReading:
         ask: Ask,
         intake: Intake,
         attempts: dict[tuple[str, int, int], int],
+        large_mails: asyncio.Semaphore,
     ) -> None:
         self._watch = watch
         self._session = session
         self._ask = ask
         self._intake = intake
         self._attempts = attempts
+        self._large_mails = large_mails
         self.progressed = False  # whether anything was read over this connection
 
     async def read(self, folders: Sequence[Folder]) -> bool:
@@ -108,6 +114,12 @@ class FolderReading:
         """Take one mail in; return why it is recorded as failed, or None."""
         if head is None or self._is_older(head):
             return None
+        if head.size_bytes <= _LARGE_BYTES:
+            return await self._read_one(name, validity, uid)
+        async with self._large_mails:
+            return await self._read_one(name, validity, uid)
+
+    async def _read_one(self, name: str, validity: int, uid: int) -> str | None:
         raw = await self._ask(self._session.mail, uid, MAIL_BYTES_AT_MOST)
         if raw is None:
             return None

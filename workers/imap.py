@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from imaplib import IMAP4
 from typing import Any, Final, Literal
 
 from imapclient import IMAPClient, SocketTimeout
@@ -104,6 +105,11 @@ class ImapSession:
         self._tls_context = tls_context
         self._client: IMAPClient | None = None
         self._idling = False
+
+    @property
+    def server(self) -> tuple[str, int]:
+        """Where it is connected to."""
+        return self._account.host.lower(), self._account.port
 
     def open(self) -> None:
         """Connect, encrypt if asked for (or not go on at all) and sign in."""
@@ -237,13 +243,15 @@ def _failure(problem: Exception, *, signing_in: bool = False) -> ImapFailed:
     words = str(problem) or type(problem).__name__
     if isinstance(problem, ssl.SSLCertVerificationError):
         return ImapFailed(StepErrorCode.MAILBOX_CERTIFICATE_INVALID, problem.verify_message or words)
-    if isinstance(problem, LoginError):
+    # The library says of any end of the connection which command it came at: that is no answer to the command.
+    lost = isinstance(problem, IMAP4.abort) or isinstance(problem.__context__, IMAP4.abort)
+    if isinstance(problem, LoginError) and not lost:
         if any(sign in words.upper() for sign in _NOT_NOW):
             return ImapFailed(StepErrorCode.MAILBOX_SERVER_UNREACHABLE, _plain(words))
         return ImapFailed(StepErrorCode.MAILBOX_CREDENTIALS_REFUSED, _plain(words))
     if not signing_in:
         return ImapFailed(None, _plain(words))
-    if isinstance(problem, IMAPClientError) and "STARTTLS" in words.upper():
+    if isinstance(problem, IMAPClientError) and "STARTTLS" in words.upper() and not lost:
         return ImapFailed(StepErrorCode.MAILBOX_CERTIFICATE_INVALID, "The server does not offer encryption.")
     return ImapFailed(StepErrorCode.MAILBOX_SERVER_UNREACHABLE, _plain(words))
 

@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,12 +26,14 @@ from domain.mailbox_sign_in import imap_sign_in
 from domain.rules.step_errors import StepErrorCode
 from domain.secrets import SecretUnreadable, Vault
 from domain.watching import Watch
-from workers.folder_reading import FolderReading, Intake
+from workers.folder_reading import LARGE_MAILS_AT_ONCE, FolderReading, Intake
 from workers.imap import Folder, ImapAccount, ImapFailed, ImapSession, ImapTimeouts
 
 log = logging.getLogger("relance.watcher")
 
-_THREADS: Final = 24
+_THREADS: Final = 32
+# Of those threads: what one server may hold, so that some that hang leave enough for the others.
+_AT_ONE_SERVER: Final = 8
 # Of those threads: servers that do not answer must not hold them all, nor those that failed last time the others up.
 _SIGNING_IN_AT_ONCE: Final = 12
 _SIGNING_IN_AGAIN_AT_ONCE: Final = 4
@@ -88,6 +91,10 @@ class Watcher:
         self._on_due = on_due  # called when a mailbox's turn has come before its time
         self._watched: dict[UUID, _Watched] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="imap")
+        self._at_server: dict[tuple[str, int], asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(_AT_ONE_SERVER)
+        )
+        self._large_mails = asyncio.Semaphore(LARGE_MAILS_AT_ONCE)
         self._signing_in = asyncio.Semaphore(_SIGNING_IN_AT_ONCE)
         self._signing_in_again = asyncio.Semaphore(_SIGNING_IN_AGAIN_AT_ONCE)
         self._stopping = False
@@ -198,13 +205,17 @@ class Watcher:
         async def ask(question: Callable[..., Any], *args: Any) -> Any:
             return await self._call(session, question, *args)
 
-        one.reading = FolderReading(one.watch, session, ask, self._intake, one.attempts)
+        one.reading = FolderReading(one.watch, session, ask, self._intake, one.attempts, self._large_mails)
         return session
 
     async def _call(
         self, session: ImapSession, question: Callable[..., Any], *args: Any, seconds: float = _CALL_SECONDS
     ) -> Any:
         """Ask in a thread, and cut the connection when the answer takes too long or nobody waits any more."""
+        async with self._at_server[session.server]:
+            return await self._call_now(session, question, *args, seconds=seconds)
+
+    async def _call_now(self, session: ImapSession, question: Callable[..., Any], *args: Any, seconds: float) -> Any:
         asking = asyncio.get_running_loop().run_in_executor(self._threads, question, *args)
         try:
             return await asyncio.wait_for(asyncio.shield(asking), seconds)

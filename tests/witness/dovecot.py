@@ -7,7 +7,7 @@ import grp
 import os
 import pwd
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +26,18 @@ class Dovecot:
 
     def deliver(self, account: str, raw: bytes, folder: str = "INBOX") -> None:
         """Put a mail into a folder, as a delivery agent does: written aside, then moved in whole."""
+        self.deliver_all(account, [raw], folder)
+
+    def deliver_all(self, account: str, raws: Iterable[bytes], folder: str = "INBOX") -> None:
+        """Put many mails into a folder."""
         maildir = self._maildir(account, folder)
-        name = f"{secrets.token_hex(12)}.relance"
-        aside = maildir / "tmp" / name
-        aside.write_bytes(raw)
-        if IS_ROOT:
-            os.chown(aside, *self.owner)
-        aside.rename(maildir / "new" / name)
+        for raw in raws:
+            name = f"{secrets.token_hex(12)}.relance"
+            aside = maildir / "tmp" / name
+            aside.write_bytes(raw)
+            if IS_ROOT:
+                os.chown(aside, *self.owner)
+            aside.rename(maildir / "new" / name)
 
     def number_anew(self, account: str, folder: str = "INBOX") -> None:
         """Make the server forget how it numbered the mails of a folder: UIDVALIDITY changes, and every UID."""

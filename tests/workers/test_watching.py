@@ -157,6 +157,17 @@ async def test_a_refused_password_disconnects_the_mailbox_at_once_and_a_new_one_
             await until(lambda: len(taken.raws) == 1, "the new password works")
 
 
+async def test_a_connection_that_is_cut_at_the_sign_in_is_no_refused_password(workspace_id: UUID, vault: Vault) -> None:
+    server, taken = ImapServer(), Taken()
+    server.cut_on = "LOGIN"
+    server.deliver(mail(1))
+    async with server.running() as port:
+        mailbox_id = await make_watched(workspace_id, vault, port)
+        async with watching(vault, taken):
+            await until(lambda: len(taken.raws) == 1, "it is read after the next sign-in")
+        assert (await watch_row(mailbox_id))["state"] == "CONNECTED"
+
+
 async def test_a_mute_server_does_not_keep_the_others_waiting(workspace_id: UUID, vault: Vault) -> None:
     mute, good, taken = ImapServer(), ImapServer(), Taken()
     mute.mute_on = "LOGIN"
