@@ -89,7 +89,7 @@ class _Answer:
 
 _ENHANCED = r"[245]\.(\d{1,3}\.\d{1,3})(?![\d.]*\d)"
 _ENHANCED_CODE = (
-    re.compile(rf"^\s*{_ENHANCED}", re.MULTILINE),  # where RFC 2034 puts it
+    re.compile(rf"^[ \t]{{0,20}}{_ENHANCED}", re.MULTILINE),  # where RFC 2034 puts it
     re.compile(rf"[#(\[]\s*#?{_ENHANCED}"),  # qmail: (#5.1.1)
     re.compile(rf"\b[245]\d\d[ -]{_ENHANCED}"),  # a relay that quotes: host said: 550 5.1.1 …
 )

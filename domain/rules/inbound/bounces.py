@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from domain.rules.inbound.report_words import SAID_AT_MOST
 from domain.rules.inbound.reports import Undelivered
 from domain.rules.refusal_words import About, about, is_sure, says_it_so, without_links, words_alone
 from domain.rules.step_errors import StepErrorCode
@@ -82,7 +83,8 @@ def verdict(one: Undelivered) -> Verdict:
         return Verdict(Fate.ARRIVED, StepErrorCode.SOFT_BOUNCE_EXHAUSTED, _short(one.said))
     if _is_delayed(one):
         return Verdict(Fate.DELAYED, StepErrorCode.SOFT_BOUNCE_EXHAUSTED, _short(one.said))
-    for words in dict.fromkeys((_answer(one.said), one.said, one.notice, one.subject)):
+    said = one.said[:SAID_AT_MOST]
+    for words in dict.fromkeys((_answer(said), said, one.notice, one.subject[:SAID_AT_MOST])):
         found = _of_words(_MTA_TYPE.sub(" ", words), one)
         if found is not None:
             return Verdict(*found, _short(words))

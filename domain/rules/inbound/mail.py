@@ -25,7 +25,7 @@ TEXT_AT_MOST: Final = 256 * 1024
 """Characters of one part that are looked at."""
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-_ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"']+@[^\s<>()\[\],;:\"']+")
+_ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"']{1,256}@[^\s<>()\[\],;:\"']{1,256}")
 _MESSAGE_ID: Final = re.compile(r"<[^<>\s]{1,398}>")
 _HEADER_LINE: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
 
@@ -242,7 +242,7 @@ def _lines(text: str) -> list[tuple[str, str]]:
 
 
 def _value(value: object) -> str:
-    text = re.sub(r"\s*\n\s*", " ", str(value)).strip()
+    text = " ".join(line.strip() for line in str(value).split("\n")).strip()
     if not text.isascii():
         try:
             octets = text.encode("ascii", "surrogateescape")

@@ -23,7 +23,7 @@ _COMMAND: Final = (
 _ADDRESS: Final = re.compile(
     r"([^\s<>()\[\],;:\"'=（）「」【】《》、，。]{1,256}@[^\s<>()\[\],;:\"'（）「」【】《》、，。]{1,256})"
 )
-_NAMES_A_MAIL: Final = re.compile(r"\W*(?:original )?message-?id\b", re.IGNORECASE)
+_NAMES_A_MAIL: Final = re.compile(r"\W{0,40}(?:original )?message-?id\b", re.IGNORECASE)
 _TO_NOBODY_LEFT: Final = re.compile(r"no valid recipients|need rcpt|no recipients", re.IGNORECASE)
 
 

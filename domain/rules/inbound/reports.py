@@ -66,7 +66,7 @@ _FAILURE: Final = re.compile(
 _REPORT_HEADERS: Final = ("x-failed-recipients", "x-actual-recipient")
 
 _COPY_BEGINS: Final = re.compile(
-    r"^(?:[-=_*> ]*\s*(?:original (?:message|mail)|this is a copy of (?:the|your)|below this line is a copy|"
+    r"^(?:[-=_*> \t]{0,80}(?:original (?:message|mail)|this is a copy of (?:the|your)|below this line is a copy|"
     r"the following (?:text was|is the) |(?:unsent|undelivered|returned|bounced) message (?:below|follows|headers)|"
     r"message headers? (?:follow|are)|(?:the )?(?:beginning|header)s? of (?:the )?(?:original|undelivered|your)|"
     r"original (?:email|header)|message header|(?:the )?(?:attached|included) (?:is|message)|"
