@@ -23,7 +23,7 @@ from domain.previewing import problems_of_person, to_words, variables_of_person,
 from domain.reading.pages import Order, Page, Slice, from_cursor
 from domain.rules.content import TemplateInvalid, check_variables, depends_on_values
 from domain.rules.filling_in import Problem, ProblemCode, Words, filled_in, values_used
-from domain.rules.plan import AUTOMATED_KINDS, EMAIL_KINDS, Plan, SequenceStatus
+from domain.rules.plan import AUTOMATED_KINDS, EMAIL_KINDS, Plan, SequenceStatus, StepKind, channels_of
 from domain.rules.template_variables import FIELDS, closest
 from domain.rules.timing import next_opening
 from domain.suppression import IN_FORCE
@@ -75,8 +75,9 @@ class Preflight:
 
 
 _RECIPIENTS: Final = f"""
-    SELECT r.id AS recipient_id, r.enrolled_at, r.current_step_id, r.mailbox_id, r.contacted_at, c.first_name,
-        c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields, c.email_bounced_at,
+    SELECT r.id AS recipient_id, r.enrolled_at, r.current_step_id, r.mailbox_id, r.sms_mailbox_id, r.contacted_at,
+        c.first_name, c.last_name, c.email, c.phone, c.company, c.time_zone, c.custom_fields, c.email_bounced_at,
+        c.phone_invalid_at,
         {IN_FORCE} AS suppressed
     FROM recipients r JOIN contacts c ON c.id = r.contact_id
     WHERE r.workspace_id = $1 AND r.sequence_id = $2 AND r.deleted_at IS NULL AND r.end_reason IS NULL
@@ -150,7 +151,8 @@ async def _begin(workspace_id: UUID, sequence_id: UUID, links_url: str) -> "_Loo
             sequence_id,
         )
         mailboxes = await t.fetch(
-            "SELECT m.id, m.address, m.display_name, m.state, s.sequence_id IS NOT NULL AS chosen FROM mailboxes m "
+            "SELECT m.id, m.address, m.display_name, m.state, m.channel, s.sequence_id IS NOT NULL AS chosen "
+            "FROM mailboxes m "
             "LEFT JOIN sequence_mailboxes s ON s.workspace_id = m.workspace_id AND s.mailbox_id = m.id "
             "AND s.sequence_id = $2 WHERE m.workspace_id = $1",
             t.workspace_id,
@@ -163,8 +165,8 @@ async def _begin(workspace_id: UUID, sequence_id: UUID, links_url: str) -> "_Loo
             sequence_id,
         )
         words = {row["id"]: to_words(row) for row in steps}
-        sends = any(one.kind in EMAIL_KINDS for one in words.values())
-        lacks = not words or (sends and not any(row["chosen"] for row in mailboxes))
+        chosen = {row["channel"] for row in mailboxes if row["chosen"]}
+        lacks = not words or not chosen.issuperset(channels_of(one.kind for one in words.values()))
         answer = Preflight(
             sequence_key=sequence_id,
             can_activate=plan.status is SequenceStatus.DRAFT and not lacks,
@@ -244,8 +246,8 @@ class _Look:
         causes = self.answer.causes
         if not self._words:
             causes[Found(Problem(ProblemCode.NO_STEPS))] = 0
-        chosen = [row for row in self._mailboxes.values() if row["chosen"]]
-        if any(one.kind in EMAIL_KINDS for one in self._words.values()):
+        for channel in channels_of(one.kind for one in self._words.values()):
+            chosen = [row for row in self._mailboxes.values() if row["chosen"] and row["channel"] == channel]
             if not chosen:
                 causes[Found(Problem(ProblemCode.NO_MAILBOX))] = 0
             for row in chosen:
@@ -272,19 +274,23 @@ class _Look:
     def _found(self, row: asyncpg.Record, own: Mapping[tuple[UUID, UUID], asyncpg.Record]) -> Iterator[Found]:
         here = self._plan.step(row["current_step_id"])
         left = [step for step in self._plan.steps if not step.removed and here and step.position >= here.position]
-        mailbox = self._mailboxes.get(row["mailbox_id"])
         for kind in dict.fromkeys(step.kind for step in left):
-            for problem in problems_of_person(kind, row, mailbox):
+            for problem in problems_of_person(kind, row, self._mailbox_of(row, kind)):
                 disconnected = problem.code is ProblemCode.MAILBOX_DISCONNECTED
-                yield Found(problem, mailbox_key=row["mailbox_id"] if disconnected else None)
+                yield Found(problem, mailbox_key=_mailbox_key(row, kind) if disconnected else None)
         if any(step.kind in AUTOMATED_KINDS for step in left) and not self._window_opens(row["time_zone"]):
             yield Found(Problem(ProblemCode.WINDOW_NEVER_OPENS))
         in_thread = row["contacted_at"] is not None
         for step in left:
             words = with_own(self._words[step.id], own.get((row["recipient_id"], step.id)))
+            mailbox = self._mailbox_of(row, step.kind)
             for problem in self._problems(words, row, mailbox, in_thread=in_thread):
                 yield Found(problem, step.id)
             in_thread = in_thread or step.kind in EMAIL_KINDS
+
+    def _mailbox_of(self, row: asyncpg.Record, kind: StepKind) -> asyncpg.Record | None:
+        key = _mailbox_key(row, kind)
+        return self._mailboxes.get(key) if key is not None else None
 
     def _window_opens(self, time_zone: str | None) -> bool:
         window = self._plan.window
@@ -314,3 +320,8 @@ class _Look:
 
 
 _PARTS: Final = {"subject": "subject", "body": "body", "taskTitle": "task_title", "taskNotes": "task_notes"}
+
+
+def _mailbox_key(row: asyncpg.Record, kind: StepKind) -> UUID | None:
+    key: UUID | None = row["sms_mailbox_id" if kind is StepKind.SMS else "mailbox_id"]
+    return key

@@ -14,7 +14,7 @@ import orjson
 from domain.database import fetch
 from domain.rules.content import Variables, contact_variables
 from domain.rules.filling_in import Filled, Problem, ProblemCode, Words, filled_in, values_used
-from domain.rules.plan import EMAIL_KINDS, StepKind
+from domain.rules.plan import StepKind
 from domain.suppression import IN_FORCE
 
 NO_LINK: Final = "/u/preview"
@@ -54,7 +54,8 @@ _PERSON: Final = f"""
 _MAILBOX: Final = """
     SELECT m.id, m.address, m.display_name, m.state FROM mailboxes m
     WHERE m.workspace_id = $1 AND m.id = coalesce($2::uuid, (
-        SELECT s.mailbox_id FROM sequence_mailboxes s WHERE s.workspace_id = $1 AND s.sequence_id = $3
+        SELECT s.mailbox_id FROM sequence_mailboxes s JOIN mailboxes b ON b.workspace_id = $1 AND b.id = s.mailbox_id
+        WHERE s.workspace_id = $1 AND s.sequence_id = $3 AND b.channel = $4
         ORDER BY s.position LIMIT 1))
 """
 _EARLIER: Final = """
@@ -79,8 +80,9 @@ async def preview(workspace_id: UUID, sample: Sample, links_url: str) -> Preview
     if words is None:
         return None
     sequence_id = step["sequence_id"] if step else recipient["sequence_id"] if recipient else None
-    wanted = sample.mailbox_id or (recipient["mailbox_id"] if recipient else None)
-    rows = await fetch(_MAILBOX, workspace_id, wanted, sequence_id)
+    column, channel = ("sms_mailbox_id", "SMS") if words.kind is StepKind.SMS else ("mailbox_id", "EMAIL")
+    wanted = sample.mailbox_id or (recipient[column] if recipient else None)
+    rows = await fetch(_MAILBOX, workspace_id, wanted, sequence_id, channel)
     if sample.mailbox_id is not None and not rows:
         return None
     mailbox = rows[0] if rows else None
@@ -113,11 +115,15 @@ def problems_of_person(kind: StepKind, contact: Any, mailbox: Any) -> list[Probl
     """Return what keeps a step of this kind from a person, whatever it says. `contact` says whether it is
     `suppressed`."""
     found = [Problem(ProblemCode.SUPPRESSED)] if contact["suppressed"] else []
+    if kind is StepKind.TASK:
+        return found
     if kind is StepKind.SMS and not contact["phone"]:
         found.append(Problem(ProblemCode.PHONE_MISSING))
-    if kind not in EMAIL_KINDS:
-        return found
-    if not contact["email"]:
+    elif kind is StepKind.SMS and contact["phone_invalid_at"] is not None:
+        found.append(Problem(ProblemCode.PHONE_INVALID, detail=contact["phone"]))
+    elif kind is StepKind.SMS:
+        pass
+    elif not contact["email"]:
         found.append(Problem(ProblemCode.EMAIL_MISSING))
     elif contact["email_bounced_at"] is not None:
         found.append(Problem(ProblemCode.EMAIL_BOUNCED_BEFORE, detail=contact["email"]))

@@ -8,7 +8,7 @@ Source: product.md section 2 "Sequences"; architecture.md "Facts, not memories".
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -16,8 +16,10 @@ import asyncpg
 from domain.database import Tx, tx
 from domain.plans import load_plan
 from domain.refusals import NotFound, SequenceActionNotAvailable
-from domain.rules.plan import EMAIL_KINDS, SequenceStatus, StepKind
+from domain.rules.plan import SequenceStatus, channels_of
 from domain.settling import settle_small
+
+_SENDS_FROM: Final = {"EMAIL": "mailbox to send from", "SMS": "number to send text messages from"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,8 @@ async def activate(workspace_id: UUID, sequence_id: UUID) -> Moved:
             raise SequenceActionNotAvailable(
                 "The sequence has no steps. Add a step first.", row["status"], lacking=sequence_id
             )
-        kinds = {step.kind for step in plan.steps if not step.removed}
-        for channel, sends, words in (
-            ("EMAIL", kinds & EMAIL_KINDS, "mailbox to send from"),
-            ("SMS", kinds & {StepKind.SMS}, "number to send text messages from"),
-        ):
-            if sends and not await t.fetchval(
+        for channel in channels_of(step.kind for step in plan.steps if not step.removed):
+            if not await t.fetchval(
                 "SELECT EXISTS (SELECT FROM sequence_mailboxes l JOIN mailboxes m ON m.workspace_id = l.workspace_id "
                 "AND m.id = l.mailbox_id WHERE l.workspace_id = $1 AND l.sequence_id = $2 AND m.channel = $3)",
                 t.workspace_id,
@@ -56,7 +54,7 @@ async def activate(workspace_id: UUID, sequence_id: UUID) -> Moved:
                 channel,
             ):
                 raise SequenceActionNotAvailable(
-                    f"The sequence has no {words}. Choose one first.", row["status"], lacking=sequence_id
+                    f"The sequence has no {_SENDS_FROM[channel]}. Choose one first.", row["status"], lacking=sequence_id
                 )
 
     return await _move(workspace_id, sequence_id, SequenceStatus.ACTIVE, check)

@@ -23,6 +23,7 @@ from domain.rules.content import (
 )
 from domain.rules.plan import EMAIL_KINDS, StepKind
 from domain.rules.step_errors import CATALOGUE, FixCode, StepErrorCode, fix_sentence, sentence
+from domain.rules.text_messages import render_text_message
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class ProblemCode(StrEnum):
     EMAIL_INVALID = "EMAIL_INVALID"
     EMAIL_BOUNCED_BEFORE = "EMAIL_BOUNCED_BEFORE"
     PHONE_MISSING = "PHONE_MISSING"
+    PHONE_INVALID = "PHONE_INVALID"
     NO_MAILBOX = "NO_MAILBOX"
     MAILBOX_DISCONNECTED = "MAILBOX_DISCONNECTED"
     WINDOW_NEVER_OPENS = "WINDOW_NEVER_OPENS"
@@ -129,7 +131,7 @@ def filled_in(words: Words, variables: Variables, *, thread_subject: str | None)
 
         found.subject = _part(found, "subject", words.subject or "", words, variables, subject)
     if words.kind is StepKind.SMS:
-        found.text = _part(found, "body", words.body or "", words, variables, _message)
+        found.text = _part(found, "body", words.body or "", words, variables, render_text_message)
         return found
     body: RenderedBody | None = _part(found, "body", words.body or "", words, variables, render_body)
     if body is not None:
@@ -189,10 +191,3 @@ def _title(source: str, variables: Variables) -> str:
     if not title:
         raise ContentEmpty("title")
     return title
-
-
-def _message(source: str, variables: Variables) -> str:
-    text = render_text(source, variables).strip()
-    if not text:
-        raise ContentEmpty("text")
-    return text

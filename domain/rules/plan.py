@@ -3,7 +3,7 @@
 Source: product.md sections 2 "Sequences" and 3.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -21,6 +21,12 @@ class StepKind(StrEnum):
 # A person carries out the others: they come due when their wait ends, window or not.
 AUTOMATED_KINDS = frozenset({StepKind.AUTOMATED_EMAIL, StepKind.SMS})
 EMAIL_KINDS = frozenset({StepKind.AUTOMATED_EMAIL, StepKind.MANUAL_EMAIL})
+
+
+def channels_of(kinds: Iterable[StepKind]) -> list[str]:
+    """Return what steps of these kinds are sent by: EMAIL, SMS, both or neither, in this order."""
+    there = set(kinds)
+    return [channel for channel, own in (("EMAIL", EMAIL_KINDS), ("SMS", {StepKind.SMS})) if there & own]
 
 
 class SequenceStatus(StrEnum):

@@ -9,7 +9,7 @@ from domain.rules.lifecycle import Signal
 from domain.signals import Fact, apply
 from tests.api.conftest import Api, rcp, seq, stp
 from tests.engine.sending_world import set_row
-from tests.world import IN_AN_HOUR, email, manual_email, task
+from tests.world import IN_AN_HOUR, email, make_text_world, manual_email, task, text
 
 _PREVIEW = """query ($step: ID, $recipient: ID, $contact: ID, $content: ContentInput) {
     contentPreview(stepId: $step, recipientId: $recipient, contactId: $contact, content: $content) {
@@ -94,7 +94,7 @@ async def test_a_preview_lists_everything_that_is_wrong_and_raises_nothing(api: 
     empty = await _preview(api, contact=nobody, content={"kind": "TASK", "taskTitle": "{{ company | default: ' ' }}"})
     assert [error["code"] for error in empty["errors"]] == ["CONTENT_EMPTY"]
     sms = await _preview(api, contact=nobody, content={"kind": "SMS", "body": "Hello {{ first_name }}"})
-    assert (sms["text"], [error["code"] for error in sms["errors"]]) == ("Hello Ann", ["PHONE_MISSING"])
+    assert (sms["text"], [error["code"] for error in sms["errors"]]) == ("Hello Ann", ["PHONE_MISSING", "NO_MAILBOX"])
     reply = {"kind": "MANUAL_EMAIL", "body": "Still there?", "sendAsReply": True}
     first_error = (await _preview(api, contact=nobody, content=reply))["errors"][0]
     assert first_error["code"] == "THREAD_PARENT_MISSING"
@@ -168,3 +168,18 @@ async def test_what_a_sequence_lacks_forbids_to_activate_it_and_leads_to_the_pre
     assert refused["suggestedFix"]["targetId"] == id
     found = (await api.ask(_PREFLIGHT, {"id": id}))["sequencePreflight"]
     assert (found["canActivate"], [cause["code"] for cause in found["causes"]]) == (False, ["NO_MAILBOX"])
+
+
+async def test_a_text_message_is_looked_at_with_its_number_and_its_bound(api: Api) -> None:
+    steps = [text("Hi {{ first_name }}"), text("{{ fields.long }}")]
+    world = await make_text_world(api.workspace_id, api.actor, api.vault, "https://provider.example", steps=steps)
+    recipient, first, second = rcp(world.recipient_ids[0]), *(stp(step_id) for step_id in world.step_ids)
+    shown = await _preview(api, step=first, recipient=recipient)
+    assert (shown["kind"], shown["subject"], shown["html"], shown["text"]) == ("SMS", None, None, "Hi Person 0")
+    assert shown["errors"] == []
+    await _contact(api, email="p0@people.example", fields={"long": "x" * 1_531})
+    (too_long,) = (await _preview(api, step=second, recipient=recipient))["errors"]
+    assert too_long["code"] == "MESSAGE_TOO_LARGE"
+    await _contact(api, email="p0@people.example", phone=None)
+    found = (await api.ask(_PREFLIGHT, {"id": seq(world.sequence_id)}))["sequencePreflight"]
+    assert {cause["code"]: cause["count"] for cause in found["causes"]} == {"MESSAGE_TOO_LARGE": 1, "PHONE_MISSING": 1}

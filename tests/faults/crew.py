@@ -82,6 +82,7 @@ class Crew:
             "RELANCE_WORKER_SLOTS": str(slots),
             "RELANCE_LEASE_SECONDS": str(lease_seconds),
             "RELANCE_FAULTS": faults,
+            "RELANCE_PRIVATE_NETWORKS": "127.0.0.1",
         }
         with log.open("wb") as output:
             program = subprocess.Popen(
