@@ -157,6 +157,22 @@ async def test_a_suppression_from_elsewhere_ends_what_is_open_and_nothing_else(a
     assert theirs["events"]["nodes"][-1]["message"]["text"] == "unsubscribe"
 
 
+async def test_the_suppression_list_ends_what_is_open_and_leaves_what_has_ended(api: Api) -> None:
+    becomes = _becomes(OPEN=(S.UNSUBSCRIBED, "SUPPRESSED"))
+    _, people = await of_every_status(api)
+    for before, recipient_id in people.items():
+        known = await shown(api, recipient_id)
+        payload = await api.change("suppressionCreate", {"contactId": known["contact"]["id"]}, "suppression { kind }")
+        assert payload["errors"] == []
+        now = await shown(api, recipient_id)
+        assert (now["status"], now["endReason"], now["contact"]["suppressed"]) == (*becomes[before], True), before
+        if before in OPEN:
+            last = now["events"]["nodes"][-1]
+            assert (last["type"], last["endReason"]) == ("recipient.status_changed", "SUPPRESSED"), before
+        else:
+            assert now["events"] == known["events"], before
+
+
 async def test_a_temporary_refusal_waits_and_is_tried_again_and_late_proof_counts(api: Api) -> None:
     world = await api.world(steps=[email(), email(wait=IN_AN_HOUR)], people=3)
     claims = {claim.recipient_id: claim for claim in await due(api)}
