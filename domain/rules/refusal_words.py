@@ -30,7 +30,8 @@ _UNKNOWN_USER: Final = _any(
     rf"non-?exist\w*|not recogni[sz]ed|no longer (?:valid|exists?|available|in use|on|here|an?)|not (?:a )?valid|"
     rf"(?:is |was )?invalid|not listed|not in (?:the )?(?:directory|list)|unavailable|deleted|closed|expunged)\b",
     r"\bno (?:mailbox|account|user|recipient)s? (?:here|by that name|with (?:this|that)|found|exists?|of that name)",
-    r"\bno valid (?:recipients?|cell phone|rcpt)",
+    r"\bno valid (?:recipients?|cell phone|rcpt)|\bdoes no exists?\b|no longer works? here|\buser not local\b",
+    rf"\b(?:do not|don'?t|cannot|can'?t|could not|couldn'?t) (?:have|find) (?:an? |the |any |this )?{_WHO}\b",
     r"\bno (?:such )?(?:e-?mail |mail )?(?:user|account|address|person|one) (?:by|of|with|at|in|on|here)\b",
     r"doesn'?t (?:have|handle) an? .{0,60}?account",
     r"does not have an? .{0,60}?account",
@@ -98,7 +99,8 @@ _FULL: Final = _any(
     r" storage|"
     r"(?:disk|storage|mailbox) (?:quota|space|limit)|exceed\w* (?:\w+ ){0,3}(?:quota|storage)|mailbox (?:is )?full|"
     r"exceeds? (?:his|her|their|its) quota|insufficient (?:disk|system|storage)|shutoffquota|too many messages in|"
-    r"postfach.{0,20}voll|bo[iî]te.{0,30}pleine|buz[oó]n.{0,20}lleno|casella.{0,20}piena|переполнен|容量|"
+    r"postfach.{0,20}voll|bo[iî]te.{0,30}pleine|buz[oó]n.{0,20}lleno|casella.{0,20}piena|переполнен|"
+    r"disk (?:is )?full|容量|"
     r"空间不足|空間不足|邮箱已满|quota überschritten|speicher\w* (?:überschritten|voll)|"
     r"espace insuffisant|cheia\b|llen[ao]\b|pełn[ae]\b|"
     r"no space left|not enough (?:disk )?space|no more space|has too many messages|storage (?:is )?full",

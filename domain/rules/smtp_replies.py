@@ -245,7 +245,7 @@ def _recipient_or_content_refused(answer: _Answer) -> Outcome:
 
 def _is_a_dead_address(answer: _Answer, found: About | None) -> bool:
     if answer.reason in _DEAD_ADDRESS:
-        return found in (None, About.NOBODY, About.NO_HOST, About.WAY)
+        return found in (None, About.NOBODY, About.NO_HOST)
     if answer.reason == "2.1" and answer.says(_DISABLED) and not answer.says(_TEMPORARILY):
         return True
     if answer.stage is not Stage.RCPT_TO and (answer.code not in (550, 551, 553) or answer.says(_OF_RFC_5321)):
