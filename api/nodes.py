@@ -17,6 +17,7 @@ from domain.reading import (
     sequences,
     step_errors,
     suppressions,
+    trial_mails,
     users,
     webhooks,
 )
@@ -36,6 +37,7 @@ _VERBS: Final[Mapping[Prefix, Callable[..., Awaitable[dict[UUID, Any]]]]] = {
     Prefix.WEBHOOK_ENDPOINT: webhooks.endpoints_by_ids,
     Prefix.WEBHOOK_DELIVERY: webhooks.deliveries_by_ids,
     Prefix.SUPPRESSION: suppressions.by_ids,
+    Prefix.TEST_EMAIL: trial_mails.by_ids,
 }
 
 

@@ -21,6 +21,7 @@ from api.mutations.signing import SigningMutations
 from api.mutations.sms_mailboxes import SmsMailboxMutations
 from api.mutations.steps import StepMutations
 from api.mutations.suppressions import SuppressionMutations
+from api.mutations.trial_mails import TrialMailMutations
 from api.mutations.webhooks import WebhookMutations
 from api.mutations.workspace import WorkspaceMutations
 from api.queries import Query
@@ -50,6 +51,7 @@ class Mutation(
     WebhookMutations,
     SuppressionMutations,
     WorkspaceMutations,
+    TrialMailMutations,
     IncomingMutations,
 ):
     pass

@@ -159,6 +159,50 @@ class IdempotencyKeyReused(Refusal):
         )
 
 
+class TrialRefused(Refusal):
+    """A test mail was not ordered. The subclasses are the reasons."""
+
+
+class ContentNotReady(TrialRefused):
+    code = "CONTENT_NOT_READY"
+
+
+class MailboxCannotSend(TrialRefused):
+    code = "MAILBOX_DISCONNECTED"
+
+    def __init__(self, state: str) -> None:
+        super().__init__(
+            {
+                "NO_MAILBOX": "There is no mailbox to send from. Choose one, or give `mailboxId`.",
+                "HELD": "The mailbox is held by a guardrail. Release it first.",
+            }.get(state, "The mailbox is disconnected, so nothing can be sent from it. Connect it first."),
+            field=["mailboxId"],
+        )
+
+
+class MailboxLimitReached(TrialRefused):
+    code = "MAILBOX_LIMIT_REACHED"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The mailbox has sent as much as it may within 24 hours, or 20 test mails wait for it already. Try again "
+            "later, or raise its limit.",
+            field=["mailboxId"],
+        )
+
+
+class AddressNotToBeWrittenTo(TrialRefused):
+    code = "SUPPRESSED"
+
+    def __init__(self, *, bounced: bool) -> None:
+        super().__init__(
+            "Mail to this address bounced before. Give another one."
+            if bounced
+            else "This address is on the suppression list, for test mails too. Give another one.",
+            field=["to"],
+        )
+
+
 class EnrolmentRefused(Refusal):
     """One contact was not enrolled. The subclasses are the reasons of product.md section 3."""
 

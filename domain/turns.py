@@ -40,6 +40,14 @@ LIMIT_NOW: Final = """
     least(m.daily_limit, coalesce(m.ramp_up_start + m.ramp_up_step::bigint
         * floor(extract(epoch FROM now() - m.ramp_up_started_at) / 86400)::bigint, m.daily_limit))"""
 
+# What the mailbox `m` has handed over within 24 hours, messages and test mails: what its limits count.
+HANDED_OVER: Final = """
+    SELECT d.marked_at FROM messages d
+    WHERE d.workspace_id = m.workspace_id AND d.mailbox_id = m.id AND d.marked_at > now() - interval '24 hours'
+    UNION ALL
+    SELECT e.marked_at FROM test_emails e
+    WHERE e.workspace_id = m.workspace_id AND e.mailbox_id = m.id AND e.marked_at > now() - interval '24 hours'"""
+
 # When the ramp-up of a mailbox makes its next step.
 _LIMIT_RISES_AT: Final = """
     m.ramp_up_started_at
@@ -98,8 +106,7 @@ def _claim(lane: Lane) -> str:
             SELECT {LIMIT_NOW} - h.claimed - count(*) AS left_today,
                 least(min(x.marked_at) + interval '24 hours',
                     CASE WHEN {LIMIT_NOW} < m.daily_limit THEN {_LIMIT_RISES_AT} END) AS free_at
-            FROM messages x
-            WHERE x.mailbox_id = m.id AND x.marked_at > now() - interval '24 hours'
+            FROM ({HANDED_OVER}) x
         ) b
         CROSS JOIN LATERAL (
             SELECT greatest(0, least($1, b.left_today, CASE WHEN m.minimum_gap_seconds = 0 THEN $2::int ELSE 1 END,
@@ -173,8 +180,12 @@ TURN_BACK: Final = f"""
             + CASE WHEN f.touched THEN now() ELSE d.last_at END)
     FROM (SELECT mailbox_id, bool_or(touched) AS touched FROM freed GROUP BY mailbox_id) f
     CROSS JOIN LATERAL (
-        SELECT count(*) AS sent, max(x.marked_at) AS last_at FROM messages x
-        WHERE x.mailbox_id = f.mailbox_id AND x.marked_at > now() - interval '24 hours'
+        SELECT count(*) AS sent, max(x.marked_at) AS last_at FROM (
+            SELECT y.marked_at FROM messages y
+            WHERE y.mailbox_id = f.mailbox_id AND y.marked_at > now() - interval '24 hours'
+            UNION ALL
+            SELECT e.marked_at FROM test_emails e
+            WHERE e.mailbox_id = f.mailbox_id AND e.marked_at > now() - interval '24 hours') x
     ) d
     WHERE m.id = f.mailbox_id AND {LIMIT_NOW} > d.sent
         AND (m.held_back_by = 'DAILY_LIMIT' OR (m.held_back_by = 'MINIMUM_GAP' AND NOT f.touched))

@@ -23,7 +23,7 @@ from domain.rules.ids import new_id
 from domain.rules.outcomes import Later, LaterReason, retry_after
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
-from domain.turns import EMAILS, LANES, LIMIT_NOW, Lane
+from domain.turns import EMAILS, HANDED_OVER, LANES, LIMIT_NOW, Lane
 from domain.writing import read, write, write_timers
 
 MAILBOX_WAITS: Final = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED})
@@ -75,7 +75,7 @@ async def _hold_mailbox_back(t: Tx, message: asyncpg.Record, outcome: Later) -> 
         f"""
         UPDATE mailboxes m SET held_back_by = 'MAILBOX_BACKOFF', next_send_at = CASE
             WHEN m.held_back_by = 'DAILY_LIMIT' AND {LIMIT_NOW} > (
-                SELECT count(*) FROM messages x WHERE x.mailbox_id = m.id AND x.marked_at > now() - interval '24 hours')
+                SELECT count(*) FROM ({HANDED_OVER}) x)
             THEN now() + $3::interval ELSE greatest(m.next_send_at, now() + $3::interval) END
         WHERE m.workspace_id = $1 AND m.id = $2
         """,

@@ -39,6 +39,7 @@ from domain import (
     sending,
     settling,
     suppressing,
+    trial_mails,
     turns,
     unconfirmed,
     watching,
@@ -54,6 +55,7 @@ from workers.sender import Sender
 from workers.smtp_pool import SmtpPool
 from workers.telling import Teller
 from workers.text_proof import TextProof
+from workers.trial_post import TrialPost
 from workers.twilio import TwilioGateway
 from workers.watcher import Watcher
 from workers.webhooks import Deliverer
@@ -91,6 +93,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             texts=texts,
             links_url=settings.links_url,
         )
+        trials = TrialPost(vault, SmtpPool(tls_context=tls_context))
         teller = Teller(redis)
         deliverer = Deliverer(vault, settings.reach, tls_context=tls_context, on_free=lambda: deliver.wake())
 
@@ -118,6 +121,8 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             Round("holidays", public_holidays.renew, every_seconds=3600.0),
             Round("watches", watcher.take, every_seconds=min(5.0, settings.lease_seconds / 3)),
             turns,
+            Round("trials", trials.claim_and_start, every_seconds=1.0),
+            Round("lost trials", _give_up_trials, every_seconds=60.0),
             Round("text proof", TextProof(vault, texts).look, every_seconds=20.0),
         ]
 
@@ -140,7 +145,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             for each in rounds:
                 each.wake()  # a loop that sleeps would keep the end waiting
             try:
-                await asyncio.gather(sender.stop(), deliverer.stop(), watcher.stop())
+                await asyncio.gather(sender.stop(), trials.stop(), deliverer.stop(), watcher.stop())
             finally:
                 carried.set()
                 leases.wake()
@@ -182,6 +187,10 @@ async def _abandoned() -> bool:
 
 async def _forget_old_keys() -> bool:
     return await deeds.forget_old_keys() > 0
+
+
+async def _give_up_trials() -> bool:
+    return await trial_mails.give_up_lost() > 0
 
 
 async def _settle() -> bool:

@@ -3,6 +3,8 @@
 Source: product.md section 3 (`waitingReason` FREQUENCY_CAP).
 """
 
+from uuid import UUID
+
 import strawberry
 
 from api.context import Info
@@ -28,6 +30,8 @@ class FrequencyCapChangeInput:
 
 @strawberry.type(description="What came of setting the cap.")
 class FrequencyCapChangePayload(Payload):
+    workspace_key: strawberry.Private[UUID | None] = None
+
     @resolved("The cap as it is now; null: none.")
     async def frequency_cap(self, info: Info) -> FrequencyCap | None:
         found: FrequencyCap | None = await frequency.of_workspace(info.context.caller.workspace_id)  # type: ignore[assignment]
@@ -51,7 +55,7 @@ class WorkspaceMutations:
         async def write() -> FrequencyCapChangePayload:
             cap = frequency.FrequencyCap(given.messages, given.days) if given is not None else None
             await frequency.change(workspace_id, cap)
-            return FrequencyCapChangePayload()
+            return FrequencyCapChangePayload(workspace_key=workspace_id)
 
         answer = await carried_out(info, input, write)
         await frequency.judge_anew(workspace_id)

@@ -22,6 +22,7 @@ from api.types.words import UnconfirmedDeliveryPolicy as UnconfirmedDeliveryPoli
 from api.types.words import Weekday as Weekday
 from domain.edit_effects import MEANING as EDIT_MEANING
 from domain.edit_effects import Effect
+from domain.reading.trial_mails import STATE_MEANING, TestEmailState
 from domain.rules.access import ROLE_MEANING, Role
 from domain.rules.actor import ActorKind
 from domain.rules.filling_in import Problem, ProblemCode
@@ -107,6 +108,7 @@ _publish(
         FixCode.CHECK_SEQUENCE: "Ask `sequencePreflight`, which lists everything that would fail.",
     },
 )
+_publish(TestEmailState, "TestEmailState", "What has become of a test mail.", STATE_MEANING)
 _publish(
     ProblemCode,
     "ProblemCode",

@@ -9,7 +9,7 @@ from domain.reading.columns import columns_of, to_mailbox
 from domain.reading.lists import Listing
 from domain.reading.pages import FIRST_PAGE, Order, Page, Slice
 from domain.reading.rows import MailboxRow, MailboxUse
-from domain.turns import LIMIT_NOW
+from domain.turns import HANDED_OVER, LIMIT_NOW
 
 BY_ADDRESS: Final = Order(
     mark="mbx.address_asc", column="m.address_key", id_column="m.id", type="text", descending=False
@@ -42,8 +42,7 @@ async def use(workspace_id: UUID, ids: Collection[UUID]) -> dict[UUID, MailboxUs
     rows = await fetch(
         f"""
         SELECT m.id, {LIMIT_NOW} AS limit_now,
-            (SELECT count(*) FROM messages x WHERE x.workspace_id = $1 AND x.mailbox_id = m.id
-                AND x.marked_at > now() - interval '24 hours') AS sent,
+            (SELECT count(*) FROM ({HANDED_OVER}) x) AS sent,
             (SELECT count(*) FROM recipients r JOIN sequences s ON s.workspace_id = $1 AND s.id = r.sequence_id
                 WHERE r.workspace_id = $1 AND r.mailbox_id = m.id AND r.due_kind = 'AUTOMATED_EMAIL'
                 AND s.status = 'ACTIVE'

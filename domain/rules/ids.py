@@ -34,6 +34,7 @@ class Prefix(StrEnum):
     WEBHOOK_DELIVERY = "whd"
     SUPPRESSION = "sup"
     AUDIT_ENTRY = "aud"
+    TEST_EMAIL = "tst"
 
 
 class IdMalformed(Exception):

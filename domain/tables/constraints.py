@@ -49,6 +49,10 @@ CHECKS: dict[str, tuple[str, str]] = {
         "(paused_at IS NULL AND sequence_paused_at IS NULL) OR due_at IS NULL",
     ),
     "recipients_due_kind_with_due_at": ("recipients", "(due_at IS NULL) = (due_kind IS NULL)"),
+    "test_emails_state_known": (
+        "test_emails",
+        _one_of("state", ["QUEUED", "HANDING_OVER", "SENT", "FAILED", "UNCONFIRMED"]),
+    ),
     "workspaces_cap_whole": (
         "workspaces",
         "(frequency_cap_messages IS NULL) = (frequency_cap_days IS NULL) AND frequency_cap_messages >= 1 "
@@ -144,6 +148,7 @@ TENANT_KEYS = (
     ("sequence_mailboxes", "mailbox_id", "mailboxes"),
     ("mailboxes", "last_sequence_id", "sequences"),
     ("domain_turns", "mailbox_id", "mailboxes"),
+    ("test_emails", "mailbox_id", "mailboxes"),
     ("steps", "sequence_id", "sequences"),
     ("recipients", "sequence_id", "sequences"),
     ("recipients", "contact_id", "contacts"),
@@ -265,6 +270,8 @@ INDEXES: dict[str, str] = {
     "recipients_due_by_number": "ON recipients (sms_mailbox_id, due_at, id) WHERE due_kind = 'SMS'",
     "recipients_due_by_number_queue": "ON recipients (sms_mailbox_id, sequence_id, due_at, id) WHERE due_kind = 'SMS'",
     "recipients_due_by_person": "ON recipients (due_at, id) WHERE due_kind IN ('MANUAL_EMAIL', 'TASK')",
+    "test_emails_of_the_day": "ON test_emails (mailbox_id, marked_at) WHERE marked_at IS NOT NULL",
+    "test_emails_under_way": ("ON test_emails (mailbox_id, created_at) WHERE state IN ('QUEUED', 'HANDING_OVER')"),
     "recipients_capped": "ON recipients (workspace_id, id) WHERE frequency_capped",
     # the lists
     "recipients_by_sequence": "ON recipients (sequence_id, enrolled_at DESC, id DESC) WHERE deleted_at IS NULL",

@@ -505,6 +505,19 @@ CREATE TABLE public.tallies (
     CONSTRAINT tallies_status_known CHECK ((status IN ('SCHEDULED', 'IN_PROGRESS', 'PENDING_ACTION', 'PAUSED', 'ERROR', 'BOUNCED', 'COMPLETED', 'REPLIED', 'STOPPED', 'UNSUBSCRIBED')))
 );
 
+CREATE TABLE public.test_emails (
+    id uuid NOT NULL,
+    workspace_id uuid NOT NULL,
+    mailbox_id uuid NOT NULL,
+    to_address character varying(320) NOT NULL,
+    mime bytea,
+    state character varying(15) NOT NULL,
+    reply text,
+    created_at timestamp with time zone NOT NULL,
+    marked_at timestamp with time zone,
+    CONSTRAINT test_emails_state_known CHECK ((state IN ('QUEUED', 'HANDING_OVER', 'SENT', 'FAILED', 'UNCONFIRMED')))
+);
+
 CREATE TABLE public.tortoise_migrations (
     id integer NOT NULL,
     app character varying(255) NOT NULL,
@@ -659,8 +672,9 @@ INSERT INTO public.tortoise_migrations VALUES (22, 'models', '0022_sms', now());
 INSERT INTO public.tortoise_migrations VALUES (23, 'models', '0023_frequency_caps', now());
 INSERT INTO public.tortoise_migrations VALUES (24, 'models', '0024_phone_hashes', now());
 INSERT INTO public.tortoise_migrations VALUES (25, 'models', '0025_reports', now());
+INSERT INTO public.tortoise_migrations VALUES (26, 'models', '0026_test_emails', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 25, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 26, true);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_of_workspace UNIQUE (workspace_id, id);
@@ -757,6 +771,9 @@ ALTER TABLE ONLY public.suppressions
 
 ALTER TABLE ONLY public.tallies
     ADD CONSTRAINT tallies_pkey PRIMARY KEY (sequence_id, mailbox_id, status, stage);
+
+ALTER TABLE ONLY public.test_emails
+    ADD CONSTRAINT test_emails_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.tortoise_migrations
     ADD CONSTRAINT tortoise_migrations_pkey PRIMARY KEY (id);
@@ -910,6 +927,10 @@ CREATE UNIQUE INDEX suppressions_in_force ON public.suppressions USING btree (wo
 CREATE INDEX suppressions_of_recipient ON public.suppressions USING btree (recipient_id) WHERE (recipient_id IS NOT NULL);
 
 CREATE INDEX suppressions_settling ON public.suppressions USING btree (id) WHERE settling;
+
+CREATE INDEX test_emails_of_the_day ON public.test_emails USING btree (mailbox_id, marked_at) WHERE (marked_at IS NOT NULL);
+
+CREATE INDEX test_emails_under_way ON public.test_emails USING btree (mailbox_id, created_at) WHERE (state IN ('QUEUED', 'HANDING_OVER'));
 
 CREATE INDEX users_by_name ON public.users USING btree (workspace_id, lower((name)::text), id);
 
@@ -1081,6 +1102,9 @@ ALTER TABLE ONLY public.suppressions
 
 ALTER TABLE ONLY public.tallies
     ADD CONSTRAINT tallies_sequence FOREIGN KEY (workspace_id, sequence_id) REFERENCES public.sequences(workspace_id, id);
+
+ALTER TABLE ONLY public.test_emails
+    ADD CONSTRAINT test_emails_mailbox FOREIGN KEY (workspace_id, mailbox_id) REFERENCES public.mailboxes(workspace_id, id);
 
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_workspace FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);

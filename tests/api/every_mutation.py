@@ -201,6 +201,11 @@ async def _number(api: Api) -> dict[str, Any]:
     return {"id": to_public(Prefix.MAILBOX, number_id)}
 
 
+async def _trial(api: Api) -> dict[str, Any]:
+    world = await _running(api)
+    return {"stepId": stp(world.step_ids[0]), "recipientId": rcp(world.recipient_ids[0]), "to": "me@desk.example"}
+
+
 async def _signing(api: Api) -> dict[str, Any]:
     example = await _mailbox(api)
     await api.change("mailboxDkimKeyCreate", example, "mailbox { id }")
@@ -265,6 +270,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "recipientReport": lambda api: _plus(_recipient(api), kind="REPLIED", text="Yes"),
     "messageReclassify": _incoming,
     "contactHoldRelease": _contact,
+    "testEmailSend": _trial,
     "frequencyCapChange": lambda api: _given(frequencyCap={"messages": 3, "days": 7}),
     "inboundSecretRotate": lambda api: _given(endPrevious=True),
 }

@@ -43,6 +43,7 @@ _TABLES: Final = {
     Prefix.WEBHOOK_ENDPOINT: "webhook_endpoints",
     Prefix.WEBHOOK_DELIVERY: "webhook_deliveries",
     Prefix.SUPPRESSION: "suppressions",
+    Prefix.TEST_EMAIL: "test_emails",
     Prefix.AUDIT_ENTRY: "audit_entries",
 }
 Path = tuple[str, ...]
@@ -57,6 +58,12 @@ async def their_world(api: Api) -> Api:
     await _their_task(theirs)
     await users.create(workspace_id, "Their Ada", external_subject="idp|ada")
     await contacts.upsert(workspace_id, ContactFields(values={"email": "x@y.example", "external_id": "partner-7"}))
+    await fetch(
+        "WITH i AS (INSERT INTO test_emails (id, workspace_id, mailbox_id, to_address, state, created_at) "
+        "SELECT gen_random_uuid(), workspace_id, id, 'me@desk.example', 'SENT', now() FROM mailboxes "
+        "WHERE workspace_id = $1 LIMIT 1 RETURNING 1) SELECT 1",
+        workspace_id,
+    )
     await fetch(
         "WITH i AS (INSERT INTO messages (id, workspace_id, recipient_id, sequence_id, contact_id, direction, channel, "
         'state, "references", token, tries, created_at) SELECT gen_random_uuid(), workspace_id, id, sequence_id, '

@@ -17,7 +17,22 @@ LISTED = "a list's source: reading/lists.py adds what always holds to each of it
 
 # Module, a piece of the text; the aliases that stand for every workspace, and why they may.
 FREE: dict[tuple[str, str], tuple[set[str], str]] = {
-    ("domain.delivery", "WITH freed AS (SELECT * FROM unnest"): ({"x"}, "of the mailboxes of the workspace's messages"),
+    ("domain.delivery", "WITH freed AS (SELECT * FROM unnest"): (
+        {"y", "e"},
+        "of the mailboxes of the workspace's messages",
+    ),
+    ("domain.trial_mails", "SELECT m.id, e.id AS test_email_id"): (
+        {"m", "e"},
+        "looks for a test mail whose mailbox has its turn, anywhere",
+    ),
+    ("domain.trial_mails", "WITH place AS"): (
+        {"m", "e", "d", "k"},
+        "marks a test mail by its id, and takes its mailbox's turn",
+    ),
+    ("domain.trial_mails", "WITH lost AS"): (
+        {"test_emails"},
+        "gives up what was lost and forgets what is old, in every workspace",
+    ),
     ("domain.error_groups", "WHERE ended_at IS NULL ORDER BY asked_at"): (
         {"error_group_retries"},
         "looks for the retries that are going on, anywhere",
@@ -76,7 +91,7 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
     ("domain.webhook_delivery", "WITH old AS"): ({"d", "w", "a"}, "forgets what is old, anywhere"),
     ("domain.webhook_delivery", "DELETE FROM webhook_endpoints"): ({"w", "d"}, "the same"),
     ("domain.turns", "WITH turn AS"): (
-        {"m", "r", "k", "x", "s"},
+        {"m", "r", "k", "x", "s", "d", "e"},
         "claims for every mailbox whose turn has come; what it takes hangs on the mailbox",
     ),
     ("domain.sending", "x.workspace_id, x.recipient_id, r.version"): ({"x"}, "reads claims by their ids"),
@@ -90,6 +105,10 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         {"messages", "m"},
         "frees what dead workers held, in every workspace, and their mailboxes' turns",
     ),
+    ("domain.turns", "SELECT d.marked_at FROM messages d"): (
+        {"d", "e"},
+        "a piece: what the mailbox of the statement around has handed over",
+    ),
     ("domain.turns", "WITH wanted AS"): (
         {"x", "m", "INTO domain_turns"},
         "takes the turns of domains for claims by their ids",
@@ -101,7 +120,7 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         "a piece: the sequences of a mailbox of the statement around",
     ),
     ("domain.turns", "UPDATE mailboxes m SET held_back_by"): (
-        {"m", "x", "k"},
+        {"m", "y", "e", "k"},
         "a piece: the mailboxes named by the messages given back",
     ),
     ("domain.watching", "WITH wanted AS"): ({"m", "w"}, "takes mailboxes that nobody watches, anywhere"),
