@@ -30,7 +30,9 @@ from domain.rules.ids import new_id
 from domain.rules.lifecycle import EndReason, Signal, effect_of
 from domain.rules.outcomes import (
     ERROR_WHEN_PATIENCE_IS_OUT,
+    PATIENCE,
     Later,
+    LaterReason,
     MailboxBroken,
     OptedOut,
     Outcome,
@@ -106,7 +108,9 @@ async def _locked_messages(t: Tx, by_id: dict[UUID, Result]) -> list[asyncpg.Rec
             SELECT r.id FROM recipients r JOIN messages x ON x.recipient_id = r.id
             WHERE r.workspace_id = $1 AND x.id = ANY($2::uuid[]) ORDER BY r.id FOR NO KEY UPDATE OF r
         )
-        SELECT x.* FROM r JOIN messages x ON x.recipient_id = r.id
+        SELECT x.*, (SELECT now() - m.throttled_since FROM mailboxes m
+            WHERE m.workspace_id = $1 AND m.id = x.mailbox_id) AS throttled_for
+        FROM r JOIN messages x ON x.recipient_id = r.id
         WHERE x.workspace_id = $1 AND x.id = ANY($2::uuid[]) ORDER BY x.id FOR NO KEY UPDATE OF x
         """,
         t.workspace_id,
@@ -318,6 +322,8 @@ def _bounced(before: Recipient, plan: Plan, row: asyncpg.Record, now: datetime) 
 
 
 def _patience_out(outcome: Later, row: asyncpg.Record) -> str | None:
+    if outcome.reason is LaterReason.THROTTLED and (row["throttled_for"] or PATIENCE) > PATIENCE:
+        return ERROR_WHEN_PATIENCE_IS_OUT[outcome.reason]
     if outcome.reason in MAILBOX_WAITS or retry_after(outcome.reason, row["tries"]) is not None:
         return None
     return ERROR_WHEN_PATIENCE_IS_OUT[outcome.reason]
@@ -328,7 +334,8 @@ async def _side_effects(
 ) -> None:
     if _server_answered(outcome):
         await t.execute(
-            "UPDATE mailboxes SET failures_in_a_row = 0 WHERE workspace_id = $1 AND id = $2 AND failures_in_a_row > 0",
+            "UPDATE mailboxes SET failures_in_a_row = 0, throttled_since = NULL "
+            "WHERE workspace_id = $1 AND id = $2 AND failures_in_a_row > 0",
             t.workspace_id,
             row["mailbox_id"],
         )

@@ -208,7 +208,7 @@ async def _set_state(workspace_id: UUID, mailbox_id: UUID, state: str, code: str
             "state_message = $5, "
             "next_send_at = CASE WHEN held_back_by = 'MAILBOX_BACKOFF' THEN now() ELSE next_send_at END, "
             "connected_at = CASE WHEN $3::text = 'CONNECTED' THEN $6 ELSE connected_at END, "
-            "failures_in_a_row = 0 WHERE workspace_id = $1 AND id = $2",
+            "failures_in_a_row = 0, throttled_since = NULL WHERE workspace_id = $1 AND id = $2",
             t.workspace_id,
             mailbox_id,
             state,

@@ -64,9 +64,11 @@ async def _hold_mailbox_back(t: Tx, message: asyncpg.Record, outcome: Later) -> 
     failures = await t.fetchval(
         "UPDATE mailboxes SET failures_in_a_row = failures_in_a_row + "
         "(failures_in_a_row = 0 OR held_back_by IS DISTINCT FROM 'MAILBOX_BACKOFF' OR next_send_at <= now())::int "
+        ", throttled_since = CASE WHEN $3 THEN coalesce(throttled_since, now()) ELSE throttled_since END "
         "WHERE workspace_id = $1 AND id = $2 RETURNING failures_in_a_row",
         t.workspace_id,
         message["mailbox_id"],
+        outcome.reason is LaterReason.THROTTLED,
     )
     pause = timedelta(days=1) if outcome.until_next_day else retry_after(outcome.reason, failures, random.random())
     # The limit's hold stands only while the day is full: it was set when the last place was claimed, and claims of

@@ -92,7 +92,7 @@ class OptedOut:
 Outcome = Sent | Refused | Later | MailboxBroken | Unknown | OptedOut
 
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
-_PATIENCE = timedelta(hours=72)
+PATIENCE = timedelta(hours=72)
 _JITTER_SHARE = 0.2
 _PAUSES: Mapping[LaterReason, tuple[timedelta, ...]] = MappingProxyType(
     {
@@ -107,6 +107,7 @@ _NEVER_OUT_OF_PATIENCE = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED
 
 ERROR_WHEN_PATIENCE_IS_OUT: Mapping[LaterReason, str] = MappingProxyType(
     {
+        LaterReason.THROTTLED: "PROVIDER_LIMIT_REACHED",
         LaterReason.GREYLISTED: "SOFT_BOUNCE_EXHAUSTED",
         LaterReason.MAILBOX_FULL: "MAILBOX_FULL",
         LaterReason.SOFT: "SOFT_BOUNCE_EXHAUSTED",
@@ -118,7 +119,8 @@ def retry_after(reason: LaterReason, tries: int, jitter: float = 0.0) -> timedel
     """The pause before the next try after `tries` (from 1) in a row ended with this reason; None: patience is out.
 
     `jitter`, 0 to 1, lengthens the pause by up to a fifth. Patience is 72 hours of pauses; what holds the whole
-    mailbox (TRANSPORT, THROTTLED) is never given up. For `Later.until_next_day` the caller waits for the
+    mailbox (TRANSPORT, THROTTLED) is not given up by the number of tries: a provider that has taken nothing from it for
+    longer than `PATIENCE` is an error of whoever is tried then. For `Later.until_next_day` the caller waits for the
     mailbox's next day instead.
     """
     if tries < 1:
@@ -128,6 +130,6 @@ def retry_after(reason: LaterReason, tries: int, jitter: float = 0.0) -> timedel
     if reason not in _NEVER_OUT_OF_PATIENCE:
         endless = chain(steps, repeat(steps[-1]))
         spent = next(total for count, total in enumerate(accumulate(endless), start=1) if count == tries)
-        if spent > _PATIENCE:
+        if spent > PATIENCE:
             return None
     return pause * (1 + _JITTER_SHARE * min(max(jitter, 0.0), 1.0))

@@ -101,6 +101,7 @@ class Mailbox(Model):
     held_back_by = fields.CharField(max_length=20, null=True)  # which of them moved it: a waiting reason
     last_sequence_id = fields.UUIDField(null=True)  # whose message had the last turn: the next sequence goes on
     failures_in_a_row = fields.IntField(default=0)
+    throttled_since = fields.DatetimeField(null=True)  # machine time: the provider takes nothing more
     guardrail_limits: Any = fields.JSONField(db_default={})  # its own, where they are not the workspace's
     guardrail_hold: Any = fields.JSONField(null=True)  # held because of its rates, until a person releases it
     guardrail_released_at = fields.DatetimeField(null=True)  # machine time: what was before counts no more

@@ -196,6 +196,7 @@ CREATE TABLE public.mailboxes (
     sms_account character varying(100),
     sms_api_url character varying(500),
     sms_token bytea,
+    throttled_since timestamp with time zone,
     CONSTRAINT mailboxes_channel_known CHECK ((channel IN ('EMAIL', 'SMS'))),
     CONSTRAINT mailboxes_dkim_whole CHECK ((((dkim_key IS NULL) = (dkim_domain IS NULL)) AND ((dkim_key IS NULL) = (dkim_selector IS NULL)) AND ((dkim_key IS NULL) = (dkim_public_key IS NULL)))),
     CONSTRAINT mailboxes_held_for_a_reason CHECK ((((state)::text <> 'HELD'::text) OR (guardrail_hold IS NOT NULL))),
@@ -673,8 +674,9 @@ INSERT INTO public.tortoise_migrations VALUES (23, 'models', '0023_frequency_cap
 INSERT INTO public.tortoise_migrations VALUES (24, 'models', '0024_phone_hashes', now());
 INSERT INTO public.tortoise_migrations VALUES (25, 'models', '0025_reports', now());
 INSERT INTO public.tortoise_migrations VALUES (26, 'models', '0026_test_emails', now());
+INSERT INTO public.tortoise_migrations VALUES (27, 'models', '0027_provider_limit', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 26, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 27, true);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_of_workspace UNIQUE (workspace_id, id);

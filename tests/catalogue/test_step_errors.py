@@ -220,6 +220,46 @@ async def test_a_limit_that_a_report_tells_of_later_is_waited_out(post: Post) ->
     await post.retried(error)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "550 5.4.5 Daily user sending limit exceeded. For more information on Gmail sending limits see its help",
+        "554 5.1.90 Your message can't be sent because you've reached your daily limit for message recipients",
+    ],
+)
+async def test_a_provider_that_takes_nothing_more_is_waited_for_and_an_error_only_after_three_days(
+    post: Post, words: str
+) -> None:
+    post.server.script["RCPT"] = words.encode() + b"\r\n"
+    world = await post.world()
+    waits = "SELECT held_back_by, next_send_at > now() + interval '23 hours' AS long, throttled_since FROM mailboxes"
+
+    async def is_held_back() -> bool:
+        return [(row["held_back_by"], row["long"]) for row in await fetch(waits)] == [("MAILBOX_BACKOFF", True)]
+
+    await until(is_held_back)
+    assert await post.errors() == [], "it waits until tomorrow"
+    await fetch(
+        "WITH u AS (UPDATE mailboxes SET next_send_at = now(), throttled_since = now() - interval '73 hours' "
+        "WHERE id = $1 RETURNING 1) SELECT 1 FROM u",
+        world.mailbox_id,
+    )
+    error = await post.failed("PROVIDER_LIMIT_REACHED")
+    assert error["suggestedFix"]["code"] == "WAIT"
+    assert await is_held_back(), "the others wait on"
+    post.mend()
+    await fetch(
+        "WITH u AS (UPDATE mailboxes SET next_send_at = now() WHERE id = $1 RETURNING 1) SELECT 1 FROM u",
+        world.mailbox_id,
+    )
+    await post.retried(error)
+
+    async def is_over() -> bool:
+        return (await fetch(waits))[0]["throttled_since"] is None
+
+    await until(is_over)
+
+
 @pytest.mark.parametrize("outcome", ["WAS_SENT", "SEND_AGAIN"])
 async def test_an_unconfirmed_delivery_is_moved_only_by_what_a_person_says(post: Post, outcome: str) -> None:
     post.server.script["DOT"] = CLOSE
