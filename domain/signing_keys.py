@@ -48,6 +48,8 @@ async def create(
 
     async def work(t: Tx) -> UUID:
         mailbox = await _locked(t, mailbox_id)
+        if mailbox["channel"] != "EMAIL":
+            raise Invalid("A number for text messages sends no mail that could be signed.", field=["id"])
         own = domain_key(mailbox["address"].rpartition("@")[2]) or ""
         signs_for = key or own
         if not covers(signs_for, own):
@@ -104,7 +106,7 @@ async def remove(workspace_id: UUID, mailbox_id: UUID) -> UUID:
 
 async def _locked(t: Tx, mailbox_id: UUID) -> asyncpg.Record:
     row = await t.fetchrow(
-        "SELECT address FROM mailboxes WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE",
+        "SELECT address, channel FROM mailboxes WHERE workspace_id = $1 AND id = $2 FOR NO KEY UPDATE",
         t.workspace_id,
         mailbox_id,
     )

@@ -132,12 +132,12 @@ CATALOGUE: Mapping[StepErrorCode, Definition] = {
         _FIX.RECONNECT_MAILBOX, "Reconnect {mailbox}, then retry.", _ON.MAILBOX, _BY.MAILBOX_CONNECTED,
     ),
     _CODE.MAILBOX_CREDENTIALS_REFUSED: _said(
-        "The mail provider refused the user name or password of {mailbox}.",
+        "The provider refused the user name or password of {mailbox}.",
         _FIX.RECONNECT_MAILBOX, "Enter the password of {mailbox} again, then retry.", _ON.MAILBOX,
         _BY.MAILBOX_CONNECTED,
     ),
     _CODE.MAILBOX_SUSPENDED: _said(
-        "The mail provider has suspended {mailbox}.",
+        "The provider has suspended {mailbox}.",
         _FIX.ASK_ADMIN, "Ask your administrator to have {mailbox} released by the provider, then reconnect it.",
         _ON.MAILBOX, _BY.MAILBOX_CONNECTED,
     ),
@@ -157,7 +157,7 @@ CATALOGUE: Mapping[StepErrorCode, Definition] = {
         _ON.MAILBOX, _BY.MAILBOX_CONNECTED, True,
     ),
     _CODE.PROVIDER_LIMIT_REACHED: _said(
-        "The mail provider does not take more messages from {mailbox} for now.",
+        "The provider does not take more messages from {mailbox} for now.",
         _FIX.WAIT, "Wait until tomorrow, then retry, or lower the daily limit of {mailbox}.",
         _ON.MAILBOX, _BY.NOT_SEEN, True,
     ),
@@ -217,7 +217,7 @@ CATALOGUE: Mapping[StepErrorCode, Definition] = {
         _BY.CONTACT_OR_CONTENT_CHANGED,
     ),
     _CODE.MESSAGE_TOO_LARGE: _said(
-        "The message is larger than the mail server accepts.",
+        "The message is larger than the mail server or provider accepts.",
         _FIX.REDUCE_SIZE, "Shorten the text or use smaller images, then retry.", _ON.STEP, _BY.CONTENT_CHANGED,
     ),
     _CODE.THREAD_PARENT_MISSING: Definition(

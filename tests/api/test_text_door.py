@@ -197,6 +197,7 @@ async def test_a_number_is_added_changed_and_shown_without_its_token(api: Api) -
         ("smsMailboxCreate", given | {"number": "+491701", "apiUrl": "ftp://x"}, None),
         ("smsMailboxUpdate", {"id": made["id"], "apiUrl": "https://elsewhere.example"}, ["authToken"]),
         ("mailboxUpdate", {"id": made["id"], "dailyLimit": 7}, ["id"]),
+        ("mailboxDkimKeyCreate", {"id": made["id"]}, ["id"]),
     ]
     for name, wanted, field in refused:
         (error,) = (await api.change(name, wanted, shown))["errors"]
