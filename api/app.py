@@ -24,6 +24,7 @@ from api.rounds import endlessly
 from api.schema import schema, sdl
 from api.server_pages import Pages
 from api.server_parts import ServerParts, TryMailbox
+from api.socket_protocol import PING_EVERY_SECONDS, PONG_WITHIN_SECONDS, SocketProtocol
 from api.text_door import TEXT_PATH, TextDoor
 from api.tokens import Tokens
 from api.websocket import GraphQLOverWebSocket
@@ -127,11 +128,11 @@ def server(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> uvic
         log_config=None,
         access_log=False,
         server_header=False,
-        ws="websockets-sansio",
+        ws=SocketProtocol,
         ws_max_size=BODY_LIMIT_BYTES,
         ws_per_message_deflate=False,
-        ws_ping_interval=20,
-        ws_ping_timeout=20,
+        ws_ping_interval=PING_EVERY_SECONDS,
+        ws_ping_timeout=PONG_WITHIN_SECONDS,
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
     )
     return uvicorn.Server(config)

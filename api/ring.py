@@ -32,6 +32,7 @@ BEHIND_AT_MOST: Final = 5_000  # events a reader may have before it
 BEHIND_AT_MOST_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 2.0
 _READ_AT_ONCE: Final = 1_000
+_READING_AT_ONCE: Final = 4  # readers that catch up from PostgreSQL; the others wait for their turn
 _IDLE_SECONDS: Final = 300.0  # a ring that nobody reads is forgotten
 _POLL_AT_MOST_SECONDS: Final = 30.0
 
@@ -82,8 +83,11 @@ class Ring:
         self.over = True
         self._wake()
 
-    def after(self, seq: int) -> list[Event] | None:
+    def after(self, seq: int, *, reading_since: float = 0.0) -> list[Event] | None:
         """Return the events after a number, oldest first; None when the ring does not reach back that far.
+
+        Whoever comes back with an old cursor is not slow: what came in before `reading_since` (of the monotonic clock)
+        has waited for the reader since then only.
 
         Raises:
             ResyncRequired: the reader is too many events, or too long, behind; or the feed was restored.
@@ -96,7 +100,7 @@ class Ring:
         if seq < self.first - 1:
             return None
         start = len(self._held) - waiting
-        if time.monotonic() - self._held[start][0] > BEHIND_AT_MOST_SECONDS:
+        if time.monotonic() - max(self._held[start][0], reading_since) > BEHIND_AT_MOST_SECONDS:
             raise ResyncRequired(self.cursor)
         return [self._held[index][1] for index in range(start, len(self._held))]
 
@@ -112,6 +116,7 @@ class Hub:
         self._redis_url = redis_url
         self._poll_seconds = poll_seconds
         self._rings: dict[UUID, Ring] = {}
+        self._reading = asyncio.Semaphore(_READING_AT_ONCE)
         self._redis: Redis | None = None
         self.redis_connected = False
         self.polled_at: float | None = None  # of the monotonic clock, when the last poll succeeded
@@ -153,14 +158,16 @@ class Hub:
         """
         ring = await self._ring(workspace_id)
         ring.readers += 1
+        since = time.monotonic()
         try:
             position = ring.last if after is None else await self._position(workspace_id, ring, after)
             while True:
                 signal = ring.signal  # taken before looking, so that no move is missed
-                events = ring.after(position)
+                events = ring.after(position, reading_since=since)
                 if events is None:
                     missing = min(_READ_AT_ONCE, ring.last - position)
-                    events = await feed.after(workspace_id, to_cursor(ring.epoch, position), limit=missing)
+                    async with self._reading:
+                        events = await feed.after(workspace_id, to_cursor(ring.epoch, position), limit=missing)
                 if events:
                     position = events[-1].seq
                     yield events
@@ -173,7 +180,8 @@ class Hub:
     async def _position(self, workspace_id: UUID, ring: Ring, after: str) -> int:
         epoch, seq = from_cursor(after)
         if epoch == ring.epoch and seq > ring.last:  # another process saw it sooner
-            await self._catch_up(workspace_id, ring)
+            async with self._reading:
+                await self._catch_up(workspace_id, ring)
         if epoch != ring.epoch or not 0 <= seq <= ring.last:
             raise ResyncRequired(ring.cursor)
         return seq

@@ -4,6 +4,7 @@ Source: the graphql-transport-ws protocol; stack.md section 4; api.md "Transport
 """
 
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import timedelta
@@ -22,7 +23,7 @@ from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, SubscribeMessage
-from strawberry.types.unset import UNSET, UnsetType
+from strawberry.types.unset import UnsetType
 
 from api.auth import secret_of_connection
 from api.context import Caller
@@ -41,6 +42,8 @@ INIT_TIMEOUT: Final = timedelta(seconds=10)
 OPERATIONS_AT_MOST: Final = 100  # of one connection at once
 FORBIDDEN: Final = 4403
 TRY_AGAIN_LATER: Final = 1013
+RETURNS_PER_SECOND: Final = 50  # that all who are connected would make, if all lost their connection at once
+_RETURN_WITHIN_SECONDS: Final = (1.0, 30.0)
 _TOLD_AT_ONCE: Final = 100
 
 
@@ -159,6 +162,12 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
                             await self.websocket.send_text(f"{head}{payload.decode()}}}")
 
 
+def return_within_seconds(open_sockets: int) -> float:
+    """Return over how many seconds this many lost connections are spread when they are made anew."""
+    least, most = _RETURN_WITHIN_SECONDS
+    return min(most, max(least, open_sockets / RETURNS_PER_SECOND))
+
+
 def _too_many_operations() -> RequestRefused:
     message = (
         f"This connection has {OPERATIONS_AT_MOST} operations open, and takes no more at once. "
@@ -227,7 +236,7 @@ class GraphQLOverWebSocket(GraphQL[Connection, None]):
         return Connection(request)
 
     async def on_ws_connect(self, context: Connection) -> UnsetType | dict[str, object] | None:
-        accepted: UnsetType = UNSET
+        """Accept the key, and say when to come again after a lost connection: each at another moment."""
         secret = secret_of_connection(context.connection_params)
         try:
             await self.process.keys.caller(secret)
@@ -239,7 +248,7 @@ class GraphQLOverWebSocket(GraphQL[Connection, None]):
             raise WebSocketDisconnected from problem
         context.secret = secret
         self._open.add(context)
-        return accepted
+        return {"retryAfterSeconds": round(random.uniform(0.0, return_within_seconds(len(self._open))), 3)}
 
     async def close_revoked(self) -> None:
         """Close the sockets whose key or token has expired or was revoked."""

@@ -98,6 +98,8 @@ FIELDS = (
     "e.end_reason, e.actor_kind, e.actor_id, e.step_id, e.message_id, e.step_error_id, e.mailbox_id, e.occurred_at"
 )
 
+_NAMES: Final = tuple(name.rpartition(".")[2] for name in FIELDS.split(", "))
+
 # Order: as recorded, but never a version before the one below it. A version that is visible has its predecessors
 # visible, so no number is ever given out of order within a recipient.
 _NUMBER = f"""
@@ -156,29 +158,35 @@ async def number() -> list[Event]:
     return [_to_event(row) for row in await tx(None, work, rings=False)]
 
 
-async def after(workspace_id: UUID, cursor: str, *, limit: int = 100, sequence_id: UUID | None = None) -> list[Event]:
-    """Return the events after a cursor, in order: at most `limit`, of one sequence where it is named.
+# One statement, so that nothing is pruned between the look at what is kept and the reading of it.
+_AFTER = f"""
+    SELECT {FIELDS}, f.workspace_id AS feed_id, f.last_seq AS newest, f.first_seq AS oldest
+    FROM feeds f LEFT JOIN LATERAL (
+        SELECT * FROM events e
+        WHERE e.workspace_id = $1 AND e.seq > $2::bigint AND ($3::uuid IS NULL OR e.sequence_id = $3)
+        ORDER BY e.seq LIMIT $4
+    ) e ON true
+    WHERE f.workspace_id = $1 ORDER BY e.seq
+"""
+_SEQ_AT_MOST: Final = 2**62
+
+
+async def after(
+    workspace_id: UUID, cursor: str | None, *, limit: int = 100, sequence_id: UUID | None = None
+) -> list[Event]:
+    """Return the events after a cursor, in order: at most `limit`, of one sequence where it is named. None begins with
+    the oldest that is kept.
 
     Raises:
         CursorForeign: not a cursor.
         ResyncRequired: of another epoch, of the future, or pruned already.
     """
-    epoch, seq = from_cursor(cursor)
-    head = await state(workspace_id)
-    if epoch != head.epoch or seq > head.last_seq or seq < head.first_seq - 1:
+    epoch, seq = (None, 0) if cursor is None else from_cursor(cursor)
+    rows = await fetch(_AFTER, workspace_id, max(-1, min(seq, _SEQ_AT_MOST)), sequence_id, limit)
+    head = Head(rows[0]["epoch"], rows[0]["newest"], rows[0]["oldest"]) if rows else Head("", 0, 1)
+    if cursor is not None and (epoch != head.epoch or seq > head.last_seq or seq < head.first_seq - 1):
         raise ResyncRequired(head.cursor)
-    rows = await fetch(
-        f"""
-        SELECT {FIELDS} FROM events e JOIN feeds f ON f.workspace_id = e.workspace_id
-        WHERE e.workspace_id = $1 AND e.seq > $2 AND ($3::uuid IS NULL OR e.sequence_id = $3)
-        ORDER BY e.seq LIMIT $4
-        """,
-        workspace_id,
-        seq,
-        sequence_id,
-        limit,
-    )
-    return [_to_event(row) for row in rows]
+    return [_to_event(row) for row in rows if row["seq"] is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +227,7 @@ async def start_new_epoch() -> int:
 
 
 def _to_event(row: asyncpg.Record) -> Event:
-    return Event(**dict(row.items()))
+    return Event(**{name: row[name] for name in _NAMES})
 
 
 def to_wire(events: Sequence[Event]) -> bytes:

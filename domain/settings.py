@@ -37,6 +37,7 @@ class Settings:
     database_pool_size: int = 10
     worker_slots: int = 20  # messages in the hands of one worker at once
     lease_seconds: int = 30
+    events_kept_days: int = 90  # of the feed; whoever has not read for longer reads its lists afresh
     reach: Reach = PUBLIC_ONLY  # what may be called on behalf of a workspace
     sign_in: SignIn | None = None  # of people; None: API keys only
     log_level: str = "INFO"
@@ -94,6 +95,7 @@ def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         ("RELANCE_DATABASE_POOL", "database_pool_size", 2, 200),
         ("RELANCE_WORKER_SLOTS", "worker_slots", 1, 1000),
         ("RELANCE_LEASE_SECONDS", "lease_seconds", 1, 3600),
+        ("RELANCE_EVENTS_KEPT_DAYS", "events_kept_days", 1, 3650),
     ):
         if text := environment.get(name):
             if text.isascii() and text.isdigit() and least <= int(text) <= most:

@@ -36,6 +36,7 @@ from domain import (
     mailboxes,
     pending,
     public_holidays,
+    retention,
     sending,
     settling,
     suppressing,
@@ -102,6 +103,9 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             deliver.wake()  # endpoints are told of what has a number
             return more
 
+        async def prune() -> bool:
+            return await retention.prune(timedelta(days=settings.events_kept_days))
+
         watcher = Watcher(vault, _take_in, lease=lease, tls_context=tls_context, on_due=lambda: turns.wake())
         turns = Round("watching", watcher.turns, every_seconds=1.0)
         deliver = Round("webhooks", deliverer.claim_and_start, every_seconds=1.0)
@@ -118,6 +122,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             Round("guardrails", _guard, every_seconds=30.0),
             Round("abandoned", _abandoned, every_seconds=min(5.0, settings.lease_seconds / 2)),
             Round("forget", _forget_old, every_seconds=600.0),
+            Round("prune", prune, every_seconds=60.0),
             Round("holidays", public_holidays.renew, every_seconds=3600.0),
             Round("watches", watcher.take, every_seconds=min(5.0, settings.lease_seconds / 3)),
             turns,

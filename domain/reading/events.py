@@ -144,11 +144,7 @@ async def page(
         Invalid, CursorForeign, ResyncRequired
     """
     size = slice.size
-    after = slice.after
-    if after is None:
-        head = await feed.state(workspace_id)
-        after = feed.to_cursor(head.epoch, head.first_seq - 1)
-    events = await feed.after(workspace_id, after, limit=size + 1, sequence_id=sequence_id)
+    events = await feed.after(workspace_id, slice.after, limit=size + 1, sequence_id=sequence_id)
     total = None
     if counted:
         rows = await fetch(
@@ -173,7 +169,7 @@ async def pages_of_recipients(
     if slice.after is not None:
         epoch, after = feed.from_cursor(slice.after)
         head = await feed.state(workspace_id)
-        if epoch != head.epoch:
+        if epoch != head.epoch or not head.first_seq - 1 <= after <= head.last_seq:
             raise feed.ResyncRequired(head.cursor)
     records = await fetch(
         f"""

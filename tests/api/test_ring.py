@@ -1,10 +1,12 @@
 """The ring of recent events: next ones are appended, late ones passed over, and who is too far behind is told."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -96,9 +98,21 @@ def test_a_reader_with_too_much_before_it_has_to_read_afresh() -> None:
 def test_a_reader_too_long_behind_has_to_read_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     ring = make_ring(0)
     ring.take(events(1, 2))
-    monkeypatch.setattr(ring_module, "BEHIND_AT_MOST_SECONDS", -1.0)
+    monkeypatch.setattr(ring_module, "BEHIND_AT_MOST_SECONDS", 0.0)
+    time.sleep(0.01)
     with pytest.raises(ResyncRequired):
         ring.after(1)
+
+
+def test_a_reader_who_comes_back_is_not_behind_for_the_time_it_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = make_ring(0)
+    ring.take(events(1, 2))
+    monkeypatch.setattr(ring_module, "BEHIND_AT_MOST_SECONDS", 60.0)
+    an_hour_later = time.monotonic() + 3600.0
+    monkeypatch.setattr("api.ring.time.monotonic", lambda: an_hour_later)
+    assert numbers(ring.after(0, reading_since=an_hour_later)) == [1, 2]
+    with pytest.raises(ResyncRequired):
+        ring.after(0)
 
 
 def test_an_event_of_another_epoch_ends_the_ring() -> None:
@@ -184,6 +198,30 @@ async def test_the_hub_lives_through_a_database_that_drops_every_connection(
     await outside.close()
     await make_world(workspace_id, actor, vault, people=4)
     assert await reading == [1, 2, 3, 4]
+
+
+async def test_only_a_few_readers_at_once_catch_up_from_the_database(
+    hub: Hub, workspace_id: UUID, actor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = (await feed.state(workspace_id)).cursor
+    await make_world(workspace_id, actor, vault, people=5)
+    await feed.number()  # before there is a ring: all must be read from the database
+    reading, most, read = 0, 0, feed.after
+
+    async def counted(*args: Any, **options: Any) -> list[Event]:
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        await asyncio.sleep(0.01)
+        try:
+            return await read(*args, **options)
+        finally:
+            reading -= 1
+
+    monkeypatch.setattr(feed, "after", counted)
+    found = await asyncio.gather(*(take(hub, workspace_id, start, 5) for _ in range(20)))
+    assert found == [[1, 2, 3, 4, 5]] * 20
+    assert 1 < most <= ring_module._READING_AT_ONCE
 
 
 async def test_workspaces_do_not_hear_each_other(hub: Hub, workspace_id: UUID, actor: Actor, vault: Vault) -> None:

@@ -19,7 +19,7 @@ from domain.settings import read_settings
 from tests.cli.running import ROOT, Program, free_port, get, relance
 
 OURS = ("migrate", "api", "worker", "mail")
-_SIZES = ("RELANCE_DATABASE_POOL", "RELANCE_WORKER_SLOTS", "RELANCE_LEASE_SECONDS")
+_SIZES = ("RELANCE_DATABASE_POOL", "RELANCE_WORKER_SLOTS", "RELANCE_LEASE_SECONDS", "RELANCE_EVENTS_KEPT_DAYS")
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,10 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         {"x"},
         "looks for bounces anywhere; each mailbox and sequence is then judged in its own workspace",
     ),
+    ("domain.retention", "SELECT f.workspace_id FROM feeds f"): (
+        {"f"},
+        "looks for feeds with events that are too old; each is then pruned by itself",
+    ),
     ("domain.recounting", "count(*) AS count\n    FROM recipients"): (
         {"recipients"},
         "compares the counters of every workspace with all rows",
