@@ -54,9 +54,16 @@ def _named_as_in_the_api(value: Any) -> Any:
 
 
 def write_log(level: str) -> None:
-    """Let this process log to its standard error, one line an event."""
-    logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
-    logging.getLogger("arq").setLevel(logging.WARNING)  # it tells of every tick, each second
+    """Let this process log to its standard error, one line an event.
+
+    The level is ours. What libraries say below INFO are statements and mails with all that is in them, and addresses
+    of requests can hold a person's number: nothing in a log says who somebody is, so that nobody need be erased there.
+    """
+    logging.basicConfig(format=LOG_FORMAT, stream=sys.stderr)
+    logging.getLogger().setLevel(max(logging.getLevelName(level), logging.INFO))
+    logging.getLogger("relance").setLevel(level)
+    for talkative in ("arq", "httpx"):  # of each tick, and of each request
+        logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 @contextmanager

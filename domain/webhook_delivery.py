@@ -8,7 +8,7 @@ Times here are machine time. Source: api.md "Events"; reliability.md 2.17, 2.20.
 """
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -240,7 +240,7 @@ async def record(attempt: Attempt) -> bool:
             delivery.endpoint_id,
         )
         row = await t.fetchrow(
-            "SELECT attempts, attempts_before FROM webhook_deliveries "
+            "SELECT attempts, attempts_before, recipient_id FROM webhook_deliveries "
             "WHERE workspace_id = $1 AND id = $2 AND token = $3 FOR NO KEY UPDATE",
             t.workspace_id,
             delivery.id,
@@ -252,11 +252,27 @@ async def record(attempt: Attempt) -> bool:
         pause = retry_after(attempts - row["attempts_before"], attempt.retry_after, random.random())
         gone = attempt.status == GONE_STATUS
         state = "DELIVERED" if attempt.delivered else "FAILED" if pause is None or gone else "PENDING"
-        await _note(t, attempt, attempts, state, pause)
+        kept = attempt
+        if await _is_erased(t, row["recipient_id"]):  # a receiver may say who it was
+            kept = replace(attempt, delivery=replace(delivery, body=b""), answer=None, problem=None)
+        await _note(t, kept, attempts, state, pause)
         await _judge(t, attempt, given_up=state == "FAILED", gone=gone)
         return True
 
     return await tx(delivery.workspace_id, work, rings=False)
+
+
+async def _is_erased(t: Tx, recipient_id: UUID | None) -> bool:
+    """Return whether the person of a delivery is erased; an erasing that is under way is waited for, and a later one
+    finds what this transaction writes."""
+    return recipient_id is not None and bool(
+        await t.fetchval(
+            "SELECT c.erased_at IS NOT NULL FROM recipients r JOIN contacts c ON c.workspace_id = r.workspace_id "
+            "AND c.id = r.contact_id WHERE r.workspace_id = $1 AND r.id = $2 FOR KEY SHARE OF c",
+            t.workspace_id,
+            recipient_id,
+        )
+    )
 
 
 async def _note(t: Tx, attempt: Attempt, attempts: int, state: str, pause: timedelta | None) -> None:

@@ -17,8 +17,8 @@ from tests.world import IN_AN_HOUR, World, email, task
 
 _SHOWN = """query ($id: ID!) { node(id: $id) { ... on Recipient {
     status endReason repliedAt waitingReason contact { id outOfOfficeUntil suppressed emailState }
-    openErrors { nodes { code message } }
-    messages { nodes { id direction classification subject text quotedText from } }
+    statusMessage openErrors { nodes { code message } }
+    messages { nodes { id direction classification state delivery subject text quotedText from } }
     events(first: 200) { nodes { type status endReason version
         message { id direction classification text } stepError { code } } } } } }"""
 

@@ -12,15 +12,18 @@ import pytest
 
 from cli.console import CannotGoOn
 from cli.import_command import Order, run_import
-from domain import authoring
+from domain import authoring, erasing, suppressing
 from domain.database import database, fetch
 from domain.plans import SequenceSettings
 from domain.refusals import NotFound
+from domain.rules.actor import ENGINE
 from domain.rules.contact_csv import CsvUnusable
 from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
+from domain.secrets import Vault
 from domain.settings import Settings
 from domain.steps import NewStep
+from domain.suppressing import Wanted
 from tests.cli.running import Workspace
 
 
@@ -60,6 +63,18 @@ class Importing:
                 return str(await authoring.create(self.workspace.id, "Calls", [step], settings=SequenceSettings()))
 
         return asyncio.run(make())
+
+    def erase(self, address: str, wanted: Wanted) -> None:
+        """Suppress and erase the person with this address."""
+
+        async def carry_out() -> None:
+            async with database(self.settings.database_url, pool_size=2, pepper=Vault(self.settings.secret_key).pepper):
+                await suppressing.create(self.workspace.id, ENGINE, wanted)
+                sql = "SELECT id FROM contacts WHERE workspace_id = $1 AND email_key = $2"
+                (row,) = await fetch(sql, self.workspace.id, address)
+                await erasing.erase(self.workspace.id, ENGINE, row["id"])
+
+        asyncio.run(carry_out())
 
     def _fetch(self, sql: str) -> list[dict[str, Any]]:
         async def read() -> list[dict[str, Any]]:
@@ -147,6 +162,23 @@ def test_a_row_the_engine_refuses_is_reported_like_a_bad_one(importing: Importin
     assert (account["refused"], importing.exit_code) == (1, 1)
     (row,) = importing.bad_rows()
     assert (row["email"], row["external_id"], row["crm"], row["relance_line"]) == ("a@a.test", "2", "x", "2")
+
+
+def test_an_erased_person_on_the_suppression_list_does_not_come_back_by_an_import(importing: Importing) -> None:
+    """Source: reliability.md R26."""
+    sequence = importing.sequence()
+    rows = b"email,phone\nGone@A.test,\nmoved@a.test,+49 170 1234567\nstays@a.test,\n"
+    assert importing(rows, sequence=sequence)["enrolled"] == 3
+    importing.erase("gone@a.test", Wanted(address="GONE@a.test"))
+    importing.erase("moved@a.test", Wanted(phone="+491701234567"))
+    again = rows.replace(b"moved@a.test", b"new@b.test")
+    for options in ({}, {"sequence": sequence}, {"dry_run": True}):
+        account = importing(again, **options)
+        assert (account["created"], account["refused"], account["unchanged"]) == (0, 2, 1)
+        refused = [(row["relance_line"], row["relance_reason"]) for row in importing.bad_rows()]
+        assert [line for line, _ in refused] == ["2", "3"]
+        assert all("suppress" in reason for _, reason in refused)
+    assert [contact["email"] for contact in importing.contacts()] == ["stays@a.test", None, None]
 
 
 @pytest.mark.parametrize("content", [b"", b"name,city\nAnn,Rome\n", b"ann@a.test,Ann\n"])

@@ -1,10 +1,12 @@
 """The gateway against a provider that answers as Twilio documents it."""
 
+import logging
 import ssl
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cli.console import write_log
 from domain.rules.network import PUBLIC_ONLY, Reach
 from domain.rules.outcomes import Later, MailboxBroken, OptedOut, Outcome, Refused, Sent, Unknown
 from tests.workers.twilio_server import NUMBER, SID, TOKEN, Provider, providing, said_no
@@ -77,7 +79,12 @@ async def test_what_fails_before_a_byte_has_left_is_tried_later_or_is_the_accoun
         assert provider.posts == 0
 
 
-async def test_the_providers_list_tells_which_messages_it_took() -> None:
+async def test_the_providers_list_tells_which_messages_it_took_and_no_log_whom_they_went_to(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("", "relance", "arq", "httpx"):
+        caplog.set_level(logging.DEBUG, name)  # and back at the end of the test
+    write_log("DEBUG")
     gateway = TwilioGateway(HERE, deadline_seconds=2, tls_context=ssl.create_default_context())
     async with providing(Provider(loses_answers=True)) as provider:
         account, began_at = account_at(provider.url), datetime.now(UTC)
@@ -89,6 +96,7 @@ async def test_the_providers_list_tells_which_messages_it_took() -> None:
         provider.lists = False
         assert await gateway.ids_of(account, MESSAGE.to, MESSAGE.text, began_at) is None
     await gateway.close()
+    assert MESSAGE.to.lstrip("+") not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ class Receiver:
     unsigned: list[dict[str, str]] = field(default_factory=list)
     connections: int = 0
     port: int = 0
+    words: str = "words"  # the body of each answer
     mute: bool = False  # takes the request and never answers
 
     @property
@@ -47,9 +48,9 @@ class Receiver:
             status, more = self._take(line.split()[1], headers, body)
             if self.mute:
                 await asyncio.sleep(3600)
-            lines = [f"HTTP/1.1 {status} x", "content-length: 5", "connection: close"]
+            lines = [f"HTTP/1.1 {status} x", f"content-length: {len(self.words.encode())}", "connection: close"]
             lines += [f"{name}: {value}" for name, value in more.items()]
-            writer.write("\r\n".join([*lines, "", "words"]).encode())
+            writer.write("\r\n".join([*lines, "", self.words]).encode())
             await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
