@@ -12,7 +12,7 @@ from api.errors import MASKED_REFUSALS, RequestRefused, code_of, formatted
 from api.mutations.refusals import MutationErrorCode
 from api.schema import schema
 from domain.feed import ResyncRequired
-from domain.refusals import DatabaseUnreachable, EnrolmentRefused, Refusal
+from domain.refusals import DatabaseUnreachable, EnrolmentRefused, Refusal, TrialRefused
 
 _ONLY_IN_QUERIES = {"CURSOR_INVALID", "RESYNC_REQUIRED"}
 
@@ -26,7 +26,7 @@ def _refusals() -> list[type[Refusal]]:
         kind = waiting.pop()
         waiting += kind.__subclasses__()
         found.append(kind)
-    return [kind for kind in found if kind not in (Refusal, EnrolmentRefused)]
+    return [kind for kind in found if kind not in (Refusal, EnrolmentRefused, TrialRefused)]
 
 
 def test_each_refusal_has_a_code_that_mutations_or_queries_tell() -> None:
