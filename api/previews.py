@@ -26,7 +26,7 @@ from api.types.previews import (
 )
 from api.types.step_errors import SuggestedFix
 from domain import preflight, previewing
-from domain.preflight import Concerned, Found
+from domain.foreseeing import Concerned, Found, Preflight
 from domain.previewing import Sample
 from domain.refusals import Invalid
 from domain.rules import filling_in
@@ -166,12 +166,19 @@ class _Places:
         self.step = step
         self._of = {
             FixCode.RECONNECT_MAILBOX: (Prefix.MAILBOX, mailbox),
+            FixCode.RELEASE_GUARDRAIL: (Prefix.MAILBOX, mailbox) if mailbox else (Prefix.SEQUENCE, sequence),
             FixCode.CHOOSE_MAILBOX: (Prefix.SEQUENCE, sequence),
             FixCode.CHANGE_WINDOW: (Prefix.SEQUENCE, sequence),
             FixCode.EDIT_CONTENT: (Prefix.STEP, step),
             FixCode.REDUCE_SIZE: (Prefix.STEP, step),
         } | dict.fromkeys(
-            (FixCode.ADD_EMAIL, FixCode.CORRECT_EMAIL, FixCode.ADD_PHONE, FixCode.FILL_VARIABLE),
+            (
+                FixCode.ADD_EMAIL,
+                FixCode.CORRECT_EMAIL,
+                FixCode.ADD_PHONE,
+                FixCode.CORRECT_PHONE,
+                FixCode.FILL_VARIABLE,
+            ),
             (Prefix.CONTACT, contact),
         )
 
@@ -201,7 +208,7 @@ def _cause(cause: Found, count: int, sequence: UUID) -> PreflightCause:
     return _told(PreflightCause, cause.problem, _Places(cause.step_key, None, sequence, cause.mailbox_key), count=count)
 
 
-def _concerned(found: preflight.Preflight, sequence: UUID) -> PreflightRecipientConnection:
+def _concerned(found: Preflight, sequence: UUID) -> PreflightRecipientConnection:
     assert found.page is not None
     page: Any = found.page
 

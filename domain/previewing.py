@@ -12,6 +12,7 @@ import asyncpg
 import orjson
 
 from domain.database import fetch
+from domain.refusals import Invalid
 from domain.rules.content import Variables, contact_variables
 from domain.rules.filling_in import Filled, Problem, ProblemCode, Words, filled_in, values_used
 from domain.rules.plan import StepKind
@@ -20,6 +21,14 @@ from domain.suppression import IN_FORCE
 NO_LINK: Final = "/u/preview"
 """Where `unsubscribe_url` leads in a preview: to the page of a link that nobody was sent."""
 
+OF_THE_MAILBOX: Final = {
+    "DISCONNECTED": ProblemCode.MAILBOX_DISCONNECTED,
+    "HELD": ProblemCode.GUARDRAIL_HOLD,
+}
+_OTHER_CHANNEL: Final = {
+    "EMAIL": "This is a number for text messages. Name a mailbox for email.",
+    "SMS": "This is a mailbox for email. Name a number for text messages.",
+}
 _CONTACT: Final = ("first_name", "last_name", "email", "phone", "company", "time_zone")
 
 
@@ -52,7 +61,7 @@ _PERSON: Final = f"""
     SELECT c.*, {IN_FORCE} AS suppressed FROM contacts c WHERE c.workspace_id = $1 AND c.id = $2 AND c.erased_at IS NULL
 """
 _MAILBOX: Final = """
-    SELECT m.id, m.address, m.display_name, m.state FROM mailboxes m
+    SELECT m.id, m.address, m.display_name, m.state, m.channel FROM mailboxes m
     WHERE m.workspace_id = $1 AND m.id = coalesce($2::uuid, (
         SELECT s.mailbox_id FROM sequence_mailboxes s JOIN mailboxes b ON b.workspace_id = $1 AND b.id = s.mailbox_id
         WHERE s.workspace_id = $1 AND s.sequence_id = $3 AND b.channel = $4
@@ -66,7 +75,11 @@ _EARLIER: Final = """
 
 
 async def preview(workspace_id: UUID, sample: Sample, links_url: str) -> Preview | None:
-    """Return the preview; None when the step, the recipient, the contact or the mailbox is not there, or no words."""
+    """Return the preview; None when the step, the recipient, the contact or the mailbox is not there, or no words.
+
+    Raises:
+        Invalid: the mailbox is one of the other channel.
+    """
     step = await _one("SELECT * FROM steps WHERE workspace_id = $1 AND id = $2", workspace_id, sample.step_id)
     recipient = await _one(
         "SELECT * FROM recipients WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
@@ -86,6 +99,8 @@ async def preview(workspace_id: UUID, sample: Sample, links_url: str) -> Preview
     if sample.mailbox_id is not None and not rows:
         return None
     mailbox = rows[0] if rows else None
+    if mailbox is not None and mailbox["channel"] != channel:
+        raise Invalid(_OTHER_CHANNEL[channel], field=["mailboxId"])
     variables = variables_of_person(contact, mailbox, words.kind, links_url)
     thread_subject = await _thread_subject(workspace_id, step, recipient, variables) if words.send_as_reply else None
     return Preview(
@@ -129,8 +144,8 @@ def problems_of_person(kind: StepKind, contact: Any, mailbox: Any) -> list[Probl
         found.append(Problem(ProblemCode.EMAIL_BOUNCED_BEFORE, detail=contact["email"]))
     if mailbox is None:
         found.append(Problem(ProblemCode.NO_MAILBOX))
-    elif mailbox["state"] == "DISCONNECTED":
-        found.append(Problem(ProblemCode.MAILBOX_DISCONNECTED))
+    elif mailbox["state"] in OF_THE_MAILBOX:
+        found.append(Problem(OF_THE_MAILBOX[mailbox["state"]]))
     return found
 
 

@@ -174,8 +174,18 @@ class MailboxCannotSend(TrialRefused):
         super().__init__(
             {
                 "NO_MAILBOX": "There is no mailbox to send from. Choose one, or give `mailboxId`.",
-                "HELD": "The mailbox is held by a guardrail. Release it first.",
             }.get(state, "The mailbox is disconnected, so nothing can be sent from it. Connect it first."),
+            field=["mailboxId"],
+        )
+
+
+class MailboxHeld(TrialRefused):
+    code = "GUARDRAIL_HOLD"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A guardrail holds this mailbox: too much of what it sent bounced or was reported as spam. See "
+            "`guardrail`, then release it with guardrailRelease, or send from another one.",
             field=["mailboxId"],
         )
 

@@ -16,7 +16,7 @@ import asyncpg
 from domain.database import Tx, tx
 from domain.plans import load_plan
 from domain.refusals import NotFound, SequenceActionNotAvailable
-from domain.rules.plan import SequenceStatus, channels_of
+from domain.rules.plan import Plan, SequenceStatus, channels_of
 from domain.settling import settle_small
 
 _SENDS_FROM: Final = {"EMAIL": "mailbox to send from", "SMS": "number to send text messages from"}
@@ -40,24 +40,27 @@ async def activate(workspace_id: UUID, sequence_id: UUID) -> Moved:
 
     async def check(t: Tx, row: asyncpg.Record) -> None:
         refuse_unless(row, SequenceStatus.DRAFT, "Only a draft can be activated.")
-        plan = await load_plan(t, sequence_id)
-        if plan.first() is None:
-            raise SequenceActionNotAvailable(
-                "The sequence has no steps. Add a step first.", row["status"], lacking=sequence_id
-            )
-        for channel in channels_of(step.kind for step in plan.steps if not step.removed):
-            if not await t.fetchval(
-                "SELECT EXISTS (SELECT FROM sequence_mailboxes l JOIN mailboxes m ON m.workspace_id = l.workspace_id "
-                "AND m.id = l.mailbox_id WHERE l.workspace_id = $1 AND l.sequence_id = $2 AND m.channel = $3)",
-                t.workspace_id,
-                sequence_id,
-                channel,
-            ):
-                raise SequenceActionNotAvailable(
-                    f"The sequence has no {_SENDS_FROM[channel]}. Choose one first.", row["status"], lacking=sequence_id
-                )
+        lack = await what_lacks(t, sequence_id, await load_plan(t, sequence_id))
+        if lack is not None:
+            raise SequenceActionNotAvailable(lack, row["status"], lacking=sequence_id)
 
     return await _move(workspace_id, sequence_id, SequenceStatus.ACTIVE, check)
+
+
+async def what_lacks(t: Tx, sequence_id: UUID, plan: Plan) -> str | None:
+    """Return what a draft lacks to be activated, in one sentence; None when it can be."""
+    if plan.first() is None:
+        return "The sequence has no steps. Add a step first."
+    there = await t.fetch(
+        "SELECT DISTINCT m.channel FROM sequence_mailboxes l JOIN mailboxes m ON m.workspace_id = l.workspace_id "
+        "AND m.id = l.mailbox_id WHERE l.workspace_id = $1 AND l.sequence_id = $2",
+        t.workspace_id,
+        sequence_id,
+    )
+    for channel in channels_of(step.kind for step in plan.steps if not step.removed):
+        if channel not in {row["channel"] for row in there}:
+            return f"The sequence has no {_SENDS_FROM[channel]}. Choose one first."
+    return None
 
 
 async def pause(workspace_id: UUID, sequence_id: UUID) -> Moved:

@@ -18,6 +18,7 @@ from domain.refusals import (
     ContentNotReady,
     Invalid,
     MailboxCannotSend,
+    MailboxHeld,
     MailboxLimitReached,
 )
 from domain.rules.addresses import EmailInvalid, address_key, normalise_email
@@ -75,15 +76,14 @@ async def order(workspace_id: UUID, vault: Vault, preview: Preview, to: str | No
     Raises:
         Invalid: it is no email, or the address is none.
         ContentNotReady: the words have an error; the sentence names the first.
-        MailboxCannotSend, MailboxLimitReached, AddressNotToBeWrittenTo
+        MailboxCannotSend, MailboxHeld, MailboxLimitReached, AddressNotToBeWrittenTo
     """
     if preview.words.kind not in EMAIL_KINDS:
         raise Invalid("Only an email can be sent as a test.", field=["stepId"])
     if preview.mailbox is None:
         raise MailboxCannotSend("NO_MAILBOX")
+    _refuse_unless_connected(preview.mailbox["state"])
     for problem in preview.problems:
-        if problem.code is ProblemCode.MAILBOX_DISCONNECTED:
-            raise MailboxCannotSend("DISCONNECTED")
         if problem.code not in _OF_THE_PERSON:
             raise ContentNotReady(problem.sentence, field=["stepId"])
     try:
@@ -95,8 +95,7 @@ async def order(workspace_id: UUID, vault: Vault, preview: Preview, to: str | No
     async def work(t: Tx) -> UUID:
         await _refuse_if_not_to_be_written_to(t, address)
         (room,) = await t.fetch(_ROOM, t.workspace_id, mailbox["id"])
-        if room["state"] != "CONNECTED":
-            raise MailboxCannotSend(room["state"])
+        _refuse_unless_connected(room["state"])
         if not room["has_room"] or room["waiting"] >= _WAITING_AT_MOST:
             raise MailboxLimitReached
         filled = preview.filled
@@ -130,6 +129,13 @@ async def order(workspace_id: UUID, vault: Vault, preview: Preview, to: str | No
         return test_email_id
 
     return await tx(workspace_id, work)
+
+
+def _refuse_unless_connected(state: str) -> None:
+    if state == "HELD":
+        raise MailboxHeld
+    if state != "CONNECTED":
+        raise MailboxCannotSend(state)
 
 
 async def _refuse_if_not_to_be_written_to(t: Tx, address: str) -> None:
@@ -225,7 +231,8 @@ async def give_up_lost() -> int:
     rows = await fetch(
         f"""
         WITH lost AS (
-            UPDATE test_emails SET state = CASE state WHEN 'QUEUED' THEN 'FAILED' ELSE 'UNCONFIRMED' END, mime = NULL
+            UPDATE test_emails SET state = CASE state WHEN 'QUEUED' THEN 'FAILED' ELSE 'UNCONFIRMED' END, mime = NULL,
+                reply = CASE state WHEN 'QUEUED' THEN 'Its mailbox had no turn for it within an hour.' END
             WHERE (state = 'HANDING_OVER' AND marked_at < now() - interval '15 minutes')
                 OR (state = 'QUEUED' AND created_at < now() - interval '1 hour')
             RETURNING 1

@@ -70,9 +70,11 @@ async def settle(doubt: Doubt, provider_ids: Sequence[str]) -> bool:
     """Record that a message was sent, if one of these is none of the other messages that we know to be sent."""
     known = await fetch(
         "SELECT substring(reply from '[A-Za-z0-9][A-Za-z0-9._=+-]{15,}') AS id FROM messages WHERE workspace_id = $1 "
-        "AND state = 'SENT' AND substring(reply from '[A-Za-z0-9][A-Za-z0-9._=+-]{15,}') = ANY($2::text[])",
+        "AND mailbox_id = $2 AND marked_at > $3 AND state = 'SENT' AND to_address = $4",
         doubt.workspace_id,
-        list(provider_ids),
+        doubt.account.mailbox_id,
+        doubt.marked_at - _LOOKED_FOR,  # the provider lists none that is older
+        doubt.to,
     )
     own = [one for one in provider_ids if one not in {row["id"] for row in known}]
     if not own:

@@ -15,6 +15,7 @@ from api.ids import key_of
 from api.inbound_door import INBOUND_PATH
 from api.mutations.carrying_out import carried_out, mutation, repeatable
 from api.mutations.payloads import ContactPayload, Payload, RecipientPayload
+from api.types.enums import Channel
 from api.types.fields import resolved
 from api.types.messages import Message
 from domain import contacts, inbound, inbound_secrets, partner_reports, reclassifying
@@ -74,6 +75,11 @@ class RecipientReportInput:
     text: str | None = strawberry.field(
         default=None,
         description="What was written, in plain text. It is recorded as an incoming message, once for each text.",
+    )
+    channel: Channel | None = strawberry.field(
+        default=None,
+        description="How it came: which of our messages it is about, and whether an opt-out binds the address or the "
+        "number. Left out or null: that of the latest message to this recipient; a bounce is always one of email.",
     )
     idempotency_key: str | None = repeatable()
 
@@ -191,7 +197,9 @@ class IncomingMutations:
     async def recipient_report(self, info: Info, input: RecipientReportInput) -> RecipientReportPayload | None:
         me = info.context.caller
         key = key_of(Prefix.RECIPIENT, input.id, ["id"])
-        message = await partner_reports.report(me.workspace_id, me.actor, key, input.kind, text=input.text)
+        message = await partner_reports.report(
+            me.workspace_id, me.actor, key, input.kind, text=input.text, channel=input.channel
+        )
         return RecipientReportPayload(recipient_key=key, message_key=message)
 
     @mutation(

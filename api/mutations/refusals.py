@@ -78,7 +78,8 @@ _MEANING: Final[Mapping[str, str]] = {
     "CURSOR_INVALID": "The text is not a cursor of the event feed.",
     "RESYNC_REQUIRED": "The events of that cursor are not kept any more.",
     "CONTENT_NOT_READY": "The texts have an error, or lack a value; the sentence names the first.",
-    "MAILBOX_DISCONNECTED": "The mailbox cannot send: it is disconnected or held, or there is none.",
+    "MAILBOX_DISCONNECTED": "The mailbox cannot send: it is disconnected, or there is none.",
+    "GUARDRAIL_HOLD": "A guardrail holds the mailbox, because too much of it bounced or was complained about.",
     "MAILBOX_LIMIT_REACHED": "The mailbox has sent as much as it may for now.",
     "MAILBOX_NOT_CONNECTED": "The sign-in to the mailbox's server did not work.",
 }

@@ -105,6 +105,7 @@ _publish(
         FixCode.WAIT: "Wait, then retry.",
         FixCode.ASK_ADMIN: "Ask an administrator.",
         FixCode.CONTACT_SUPPORT: "Retry; if it fails again, tell support.",
+        FixCode.RELEASE_GUARDRAIL: "Look at the figures of the guardrail, then release it.",
         FixCode.CHECK_SEQUENCE: "Ask `sequencePreflight`, which lists everything that would fail.",
     },
 )

@@ -23,7 +23,8 @@ STATE_MEANING: Final[Mapping[TestEmailState, str]] = {
     TestEmailState.QUEUED: "It waits for the turn of its mailbox; after an hour it has failed.",
     TestEmailState.HANDING_OVER: "It is being handed over to the mail server.",
     TestEmailState.SENT: "The mail server took it.",
-    TestEmailState.FAILED: "It was not sent; `reply` says why.",
+    TestEmailState.FAILED: "It was not sent; `reply` says why. Also where the mail server said “later”: a test mail "
+    "is handed over once, so order another one then.",
     TestEmailState.UNCONFIRMED: "Nobody knows whether it was sent. It is not sent again.",
 }
 

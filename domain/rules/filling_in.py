@@ -45,6 +45,7 @@ class ProblemCode(StrEnum):
     PHONE_INVALID = "PHONE_INVALID"
     NO_MAILBOX = "NO_MAILBOX"
     MAILBOX_DISCONNECTED = "MAILBOX_DISCONNECTED"
+    GUARDRAIL_HOLD = "GUARDRAIL_HOLD"
     WINDOW_NEVER_OPENS = "WINDOW_NEVER_OPENS"
     SUPPRESSED = "SUPPRESSED"
     FIELD_UNKNOWN = "FIELD_UNKNOWN"
@@ -54,10 +55,16 @@ class ProblemCode(StrEnum):
 _OWN_SENTENCES: Final[Mapping[ProblemCode, str]] = {
     ProblemCode.SUPPRESSED: "This person must not be written to: they opted out, complained or are on the suppression "
     "list.",
+    ProblemCode.GUARDRAIL_HOLD: "A guardrail holds this back: too much of what was sent bounced or was reported as "
+    "spam.",
     ProblemCode.FIELD_UNKNOWN: "No contact has a value for {detail}; it may be misspelt.",
     ProblemCode.NO_STEPS: "The sequence has no steps. Add a step first.",
 }
 _OWN_FIXES: Final[Mapping[ProblemCode, tuple[FixCode, str]]] = {
+    ProblemCode.GUARDRAIL_HOLD: (
+        FixCode.RELEASE_GUARDRAIL,
+        "See `guardrail` for the figures, then release it with guardrailRelease.",
+    ),
     ProblemCode.FIELD_UNKNOWN: (FixCode.EDIT_CONTENT, "Correct the name in the text, or give contacts the field."),
 }
 

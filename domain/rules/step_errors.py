@@ -69,6 +69,7 @@ class FixCode(StrEnum):
     ASK_ADMIN = "ASK_ADMIN"
     CONTACT_SUPPORT = "CONTACT_SUPPORT"
     CHECK_SEQUENCE = "CHECK_SEQUENCE"
+    RELEASE_GUARDRAIL = "RELEASE_GUARDRAIL"
 
 
 class FixTarget(StrEnum):
@@ -99,8 +100,9 @@ class ClearedBy(StrEnum):
 class Definition:
     """One error of the catalogue.
 
-    In the sentences `{mailbox}` becomes “the mailbox jobs@example.com”, or “the mailbox” where the address is
-    unknown. `detailed` is the sentence used when a detail is known: a variable's name, the server's words.
+    In the sentences `{mailbox}` becomes “the mailbox jobs@example.com”, “the mailbox” where the address is unknown, or
+    “the number +14155550100”; `{server}` is who takes its messages. `detailed` is the sentence used when a detail is
+    known: a variable's name, the server's words.
 
     `retry_finds_out` says that the cause lies with others, who may have changed their mind unseen: it can be tried
     again at any time. Where Relance itself sees the cause last, a retry is offered once it has seen it go.
@@ -142,18 +144,18 @@ CATALOGUE: Mapping[StepErrorCode, Definition] = {
         _ON.MAILBOX, _BY.MAILBOX_CONNECTED,
     ),
     _CODE.MAILBOX_SERVER_UNREACHABLE: _said(
-        "The mail server of {mailbox} cannot be reached.",
-        _FIX.RECONNECT_MAILBOX, "Check the server name and port of {mailbox} and reconnect it, or wait and retry.",
+        "The {server} of {mailbox} cannot be reached.",
+        _FIX.RECONNECT_MAILBOX, "Check the server in the settings of {mailbox} and reconnect it, or wait and retry.",
         _ON.MAILBOX, _BY.MAILBOX_CONNECTED,
     ),
     _CODE.MAILBOX_CERTIFICATE_INVALID: _said(
-        "The mail server of {mailbox} could not prove who it is, so nothing was handed to it.",
-        _FIX.ASK_ADMIN, "Ask your administrator to check the mail server's certificate and name, then reconnect "
+        "The {server} of {mailbox} could not prove who it is, so nothing was handed to it.",
+        _FIX.ASK_ADMIN, "Ask your administrator to check the certificate and name of that {server}, then reconnect "
         "{mailbox}.", _ON.MAILBOX, _BY.MAILBOX_CONNECTED,
     ),
     _CODE.SENDER_NOT_ALLOWED: _said(
-        "The mail server does not let {mailbox} send with this sender address.",
-        _FIX.RECONNECT_MAILBOX, "Check the address of {mailbox} and the account it signs in with, then retry.",
+        "The {server} does not accept {mailbox} as the sender.",
+        _FIX.RECONNECT_MAILBOX, "Check {mailbox} and the account it signs in with, then retry.",
         _ON.MAILBOX, _BY.MAILBOX_CONNECTED, True,
     ),
     _CODE.PROVIDER_LIMIT_REACHED: _said(
@@ -217,7 +219,7 @@ CATALOGUE: Mapping[StepErrorCode, Definition] = {
         _BY.CONTACT_OR_CONTENT_CHANGED,
     ),
     _CODE.MESSAGE_TOO_LARGE: _said(
-        "The message is larger than the mail server or provider accepts.",
+        "The message is larger than the {server} accepts.",
         _FIX.REDUCE_SIZE, "Shorten the text or use smaller images, then retry.", _ON.STEP, _BY.CONTENT_CHANGED,
     ),
     _CODE.THREAD_PARENT_MISSING: Definition(
@@ -240,7 +242,7 @@ CATALOGUE: Mapping[StepErrorCode, Definition] = {
         "The connection broke at the last moment: this message may or may not have been delivered.",
         "The connection broke at the last moment: this message may or may not have been delivered. "
         "What happened: “{detail}”.",
-        _FIX.RESOLVE_DELIVERY, "Look into the sent mail of {mailbox}, then say whether it was sent or send it again.",
+        _FIX.RESOLVE_DELIVERY, "Look into what {mailbox} has sent, then say whether it was sent or send it again.",
         _ON.RECIPIENT, _BY.DELIVERY_RESOLVED, retryable=False,
     ),
     _CODE.INTEGRATION_FAILED: _said(
@@ -296,7 +298,9 @@ def _on_one_line(detail: str | None) -> str:
 
 
 def _filled(template: str, mailbox_address: str | None, detail: str) -> str:
-    mailbox = f"the mailbox {mailbox_address}" if mailbox_address else "the mailbox"
+    is_number = (mailbox_address or "").startswith("+") and "@" not in (mailbox_address or "")
+    mailbox = f"the {'number' if is_number else 'mailbox'} {mailbox_address or ''}".rstrip()
     # One pass each, the server's words last: braces in them are text.
-    text = template.replace("{mailbox}", mailbox).replace("{detail}", detail)
+    text = template.replace("{server}", "provider" if is_number else "mail server")
+    text = text.replace("{mailbox}", mailbox).replace("{detail}", detail)
     return text[0].upper() + text[1:]

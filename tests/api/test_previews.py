@@ -1,15 +1,19 @@
 """What a step would say, what would fail, before anything is sent; nothing is changed by asking."""
 
+import json
 from typing import Any
 
+from domain import authoring, preflight
 from domain.database import fetch
+from domain.plans import SequenceSettings
+from domain.reading.pages import Slice
 from domain.rules.actor import ENGINE
 from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Signal
 from domain.signals import Fact, apply
-from tests.api.conftest import Api, rcp, seq, stp
+from tests.api.conftest import Api, mbx, rcp, seq, stp
 from tests.engine.sending_world import set_row
-from tests.world import IN_AN_HOUR, email, make_text_world, manual_email, task, text
+from tests.world import HOLD, IN_AN_HOUR, email, make_number, make_text_world, manual_email, task, text
 
 _PREVIEW = """query ($step: ID, $recipient: ID, $contact: ID, $content: ContentInput) {
     contentPreview(stepId: $step, recipientId: $recipient, contactId: $contact, content: $content) {
@@ -183,3 +187,87 @@ async def test_a_text_message_is_looked_at_with_its_number_and_its_bound(api: Ap
     await _contact(api, email="p0@people.example", phone=None)
     found = (await api.ask(_PREFLIGHT, {"id": seq(world.sequence_id)}))["sequencePreflight"]
     assert {cause["code"]: cause["count"] for cause in found["causes"]} == {"MESSAGE_TOO_LARGE": 1, "PHONE_MISSING": 1}
+
+
+async def test_what_the_preflight_says_of_activating_is_what_activating_does(api: Api) -> None:
+    mailbox = (await api.world(people=0)).mailbox_id
+    number = await make_number(api.workspace_id, api.vault, "https://provider.example")
+    of_steps: list[tuple[list[Any], list[Any], bool]] = [
+        ([], [mailbox], False),
+        ([task()], [], True),
+        ([text()], [], False),
+        ([text()], [mailbox], False),
+        ([text()], [number], True),
+        ([email(), text()], [number], False),
+        ([email(), text()], [number, mailbox], True),
+    ]
+    for steps, mailboxes, may in of_steps:
+        made = await authoring.create(
+            api.workspace_id, "Draft", steps, settings=SequenceSettings(), mailbox_ids=mailboxes
+        )
+        found = (await api.ask(_PREFLIGHT, {"id": seq(made)}))["sequencePreflight"]
+        payload = await api.change("sequenceActivate", {"id": seq(made)}, "sequence { status }")
+        assert (found["canActivate"], payload["errors"] == []) == (may, may), (steps, mailboxes)
+
+
+async def test_an_email_is_shown_from_a_mailbox_for_email_though_the_first_of_the_sequence_is_a_number(
+    api: Api,
+) -> None:
+    world = await make_text_world(api.workspace_id, api.actor, api.vault, "https://provider.example", steps=[email()])
+    rows = await fetch("SELECT id FROM mailboxes WHERE workspace_id = $1 AND channel = 'EMAIL'", api.workspace_id)
+    await authoring.update(api.workspace_id, world.sequence_id, mailbox_ids=[world.mailbox_id, rows[0]["id"]])
+    contact = await _contact(api, email="new@people.example", firstName="New")
+    shown = await _preview(
+        api, step=stp(world.step_ids[0]), contact=contact,
+        content={"kind": "AUTOMATED_EMAIL", "subject": "Hi", "body": "{{ sender.address }}"},
+    )  # fmt: skip
+    assert (shown["text"], shown["errors"]) == ("jobs@sender.example", [])
+    given = {"stepId": stp(world.step_ids[0]), "contactId": contact}
+    sent = await api.change("testEmailSend", given, "testEmail { to }")
+    assert (sent["testEmail"], sent["errors"]) == ({"to": "jobs@sender.example"}, [])
+    wrong = await api.change("testEmailSend", given | {"mailboxId": mbx(world.mailbox_id)}, "testEmail { to }")
+    assert [(error["code"], error["field"]) for error in wrong["errors"]] == [("INVALID", ["mailboxId"])]
+
+
+async def test_what_a_guardrail_or_a_dead_number_holds_back_is_said_before(api: Api) -> None:
+    world = await make_text_world(
+        api.workspace_id, api.actor, api.vault, "https://provider.example", steps=[text(wait=IN_AN_HOUR), email()]
+    )
+    hold = json.dumps(HOLD.as_json())
+    rows = await fetch("SELECT id FROM mailboxes WHERE workspace_id = $1 AND channel = 'EMAIL'", api.workspace_id)
+    await set_row("mailboxes", rows[0]["id"], state="HELD", guardrail_hold=hold)
+    await set_row("sequences", world.sequence_id, guardrail_hold=hold)
+    (contact,) = await fetch(
+        "UPDATE contacts SET phone_invalid_at = now() WHERE workspace_id = $1 RETURNING id, phone", api.workspace_id
+    )
+    found = (await api.ask(_PREFLIGHT, {"id": seq(world.sequence_id)}))["sequencePreflight"]
+    causes = [(one["code"], one["count"], (one["suggestedFix"] or {}).get("targetId")) for one in found["causes"]]
+    assert causes == [
+        ("GUARDRAIL_HOLD", 1, mbx(rows[0]["id"])),
+        ("PHONE_INVALID", 1, None),
+        ("GUARDRAIL_HOLD", 0, seq(world.sequence_id)),
+    ]
+    shown = await _preview(api, step=stp(world.step_ids[0]), recipient=rcp(world.recipient_ids[0]))
+    assert [(one["code"], one["suggestedFix"]["targetId"]) for one in shown["errors"]] == [
+        ("PHONE_INVALID", to_public(Prefix.CONTACT, contact["id"]))
+    ]
+    shown = await _preview(api, step=stp(world.step_ids[1]), recipient=rcp(world.recipient_ids[0]))
+    assert [one["code"] for one in shown["errors"]] == ["GUARDRAIL_HOLD"]
+
+
+async def test_a_preflight_that_looked_at_a_part_says_so(api: Api) -> None:
+    steps = [email("{{ company | default: 'you' }} x", "{% if company == 'X' %}a{% endif %} b")]
+    world = await api.world(steps=steps, people=5, activate=False)
+    for n in range(5):
+        await _contact(api, email=f"p{n}@people.example", company=f"Company {n}")
+
+    async def looked(**bounds: int) -> tuple[int, int, bool]:
+        found = await preflight.preflight(
+            api.workspace_id, world.sequence_id, Slice(), "http://x", preflight.Bounds(**bounds)
+        )
+        assert found is not None
+        return found.checked_recipients, found.open_recipients, found.partial
+
+    assert await looked(batch=2) == (5, 5, False)
+    assert await looked(recipients=3, batch=2) == (3, 5, True)
+    assert await looked(filled=3, batch=1) == (3, 5, True)

@@ -179,6 +179,19 @@ async def test_a_report_proves_a_hand_over_whose_answer_was_lost(api: Api, world
     assert rows[0]["delivery"] == "DELIVERED"
 
 
+async def test_what_a_partner_reports_of_a_text_is_a_text_and_binds_the_number(api: Api, world: World) -> None:
+    said = {"id": rcp(world.recipient_ids[0]), "kind": "REPLIED", "text": "Later, please"}
+    payload = await api.change("recipientReport", said, "recipient { status } message { channel text }")
+    assert payload["recipient"] == {"status": "REPLIED"}
+    assert payload["message"] == {"channel": "SMS", "text": "Later, please"}
+    by_mail = await api.change("recipientReport", said | {"text": "Or not", "channel": "EMAIL"}, "message { channel }")
+    assert by_mail["message"] == {"channel": "EMAIL"}
+    bounced = await api.change("recipientReport", said | {"kind": "HARD_BOUNCED", "channel": "SMS"}, "__typename")
+    assert [(error["code"], error["field"]) for error in bounced["errors"]] == [("INVALID", ["channel"])]
+    await api.change("recipientReport", said | {"kind": "OPTED_OUT", "text": None}, "__typename")
+    assert await suppressions(api) == [("CONTACT", "API"), ("PHONE", "API")]
+
+
 async def test_a_number_is_added_changed_and_shown_without_its_token(api: Api) -> None:
     shown = (
         "mailbox { id channel address sms { apiUrl accountSid incomingUrl } dailyLimit } errors { code field message }"

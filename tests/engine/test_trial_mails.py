@@ -1,6 +1,8 @@
 """A step is sent as a test: to whom the caller says, once, counted for its mailbox, and no message to the person."""
 
 import asyncio
+import json
+from datetime import timedelta
 from email import message_from_bytes, policy
 from typing import Any
 from uuid import UUID
@@ -8,12 +10,19 @@ from uuid import UUID
 import pytest
 
 from cli.catcher import RunningCatcher
-from domain import mailboxes, previewing, suppressing, trial_mails
+from domain import guardrails, mailboxes, previewing, suppressing, trial_mails
 from domain.contacts import ContactFields, upsert
 from domain.database import fetch
 from domain.previewing import Preview, Sample
 from domain.reading import trial_mails as reading
-from domain.refusals import AddressNotToBeWrittenTo, ContentNotReady, Invalid, MailboxCannotSend, MailboxLimitReached
+from domain.refusals import (
+    AddressNotToBeWrittenTo,
+    ContentNotReady,
+    Invalid,
+    MailboxCannotSend,
+    MailboxHeld,
+    MailboxLimitReached,
+)
 from domain.rules.actor import Actor
 from domain.rules.filling_in import Words
 from domain.rules.plan import StepKind
@@ -22,7 +31,7 @@ from domain.settings import Settings
 from domain.suppressing import Wanted
 from tests.engine.conftest import until, working
 from tests.engine.sending_world import claim_all, set_row
-from tests.world import IN_AN_HOUR, World, email, make_world
+from tests.world import HOLD, IN_AN_HOUR, World, email, make_world
 
 LINKS = "http://localhost:8000"
 
@@ -86,8 +95,12 @@ async def test_what_a_dead_worker_had_in_hand_is_never_sent_again(
     assert await trial_mails.claim() is not None
     (row,) = await fetch("SELECT now() - interval '1 hour' AS long_ago")
     await set_row("test_emails", id, marked_at=row["long_ago"])
-    assert await trial_mails.give_up_lost() == 1
+    unsent = await trial_mails.order(workspace_id, vault, await _preview(world), None, LINKS)
+    await set_row("test_emails", unsent, created_at=row["long_ago"] - timedelta(minutes=1))
+    assert await trial_mails.give_up_lost() == 2
     assert await trial_mails.claim() is None
+    shown = (await reading.by_ids(workspace_id, [unsent]))[unsent]
+    assert (shown.state, shown.reply) == ("FAILED", "Its mailbox had no turn for it within an hour.")
     assert (await reading.by_ids(workspace_id, [id]))[id].state == "UNCONFIRMED"
 
 
@@ -112,6 +125,11 @@ async def test_a_test_mail_that_may_not_or_cannot_go_out_is_refused(
     await set_row("contacts", bounced, email_bounced_at=now["at"])
     with pytest.raises(AddressNotToBeWrittenTo, match="bounced"):
         await trial_mails.order(workspace_id, vault, await _preview(world), "dead@people.example", LINKS)
+    await set_row("mailboxes", world.mailbox_id, state="HELD", guardrail_hold=json.dumps(HOLD.as_json()))
+    with pytest.raises(MailboxHeld, match="guardrailRelease"):
+        await trial_mails.order(workspace_id, vault, await _preview(world), None, LINKS)
+    await guardrails.release(workspace_id, {guardrails.Guarded.MAILBOX: world.mailbox_id})
+    await trial_mails.order(workspace_id, vault, await _preview(world), None, LINKS)
     await mailboxes.disconnect(workspace_id, world.mailbox_id)
     with pytest.raises(MailboxCannotSend):
         await trial_mails.order(workspace_id, vault, await _preview(world), None, LINKS)

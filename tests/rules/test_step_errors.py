@@ -9,6 +9,7 @@ from domain.rules.step_errors import (
     DETAIL_LENGTH_MAX,
     ClearedBy,
     FixCode,
+    FixTarget,
     StepErrorCode,
     available_error_actions,
     fix_sentence,
@@ -146,5 +147,16 @@ def test_only_an_unconfirmed_delivery_is_never_retried() -> None:
 
 
 def test_every_fix_is_suggested_by_some_error() -> None:
-    of_refusals = {FixCode.CHECK_SEQUENCE}  # suggested where a sequence cannot be activated
+    of_refusals = {FixCode.CHECK_SEQUENCE, FixCode.RELEASE_GUARDRAIL}  # of what is asked before anything fails
     assert {definition.fix for definition in CATALOGUE.values()} == set(FixCode) - of_refusals
+
+
+def test_the_errors_of_a_number_speak_of_its_provider_and_of_no_mail() -> None:
+    for code in (c for c in StepErrorCode if CATALOGUE[c].target is FixTarget.MAILBOX):
+        words = sentence(code, mailbox_address="+14155550100") + fix_sentence(code, mailbox_address="+14155550100")
+        assert "mailbox" not in words
+        assert "mail server" not in words
+    said = sentence(StepErrorCode.MAILBOX_SERVER_UNREACHABLE, mailbox_address="+14155550100")
+    assert said == "The provider of the number +14155550100 cannot be reached."
+    said = sentence(StepErrorCode.SENDER_NOT_ALLOWED, mailbox_address="jobs@example.com")
+    assert said == "The mail server does not accept the mailbox jobs@example.com as the sender."
