@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -31,6 +31,7 @@ HELD_AT_MOST: Final = 10_000  # events in one ring
 BEHIND_AT_MOST: Final = 5_000  # events a reader may have before it
 BEHIND_AT_MOST_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 2.0
+QUIET_SECONDS: Final = 15.0  # after which a reader to whom nothing came is told where the feed stands
 _READ_AT_ONCE: Final = 1_000
 _READING_AT_ONCE: Final = 4  # readers that catch up from PostgreSQL; the others wait for their turn
 _IDLE_SECONDS: Final = 300.0  # a ring that nobody reads is forgotten
@@ -109,6 +110,14 @@ class Ring:
         self.signal = asyncio.Event()
 
 
+class Batch(NamedTuple):
+    """What came next to a reader, and the cursor after it."""
+
+    events: list[Event]
+    cursor: str
+    complete: bool = False  # there is nothing more at this moment
+
+
 class Hub:
     """All rings of this process and the one Redis connection that fills them."""
 
@@ -147,10 +156,11 @@ class Hub:
             with contextlib.suppress(RedisError, OSError):
                 await self._redis.aclose()
 
-    async def read(self, workspace_id: UUID, after: str | None) -> AsyncGenerator[list[Event], None]:
+    async def read(self, workspace_id: UUID, after: str | None) -> AsyncGenerator[Batch, None]:
         """Yield the events after a cursor in batches: first what was missed, then live, without end.
 
-        None starts with what comes from now on. The caller closes the iterator.
+        A complete one follows on what was missed, and on each QUIET_SECONDS in which nothing came. None starts with
+        what comes from now on. The caller closes the iterator.
 
         Raises:
             CursorForeign: not a cursor.
@@ -161,6 +171,7 @@ class Hub:
         since = time.monotonic()
         try:
             position = ring.last if after is None else await self._position(workspace_id, ring, after)
+            told = False  # that nothing more was missed
             while True:
                 signal = ring.signal  # taken before looking, so that no move is missed
                 events = ring.after(position, reading_since=since)
@@ -170,9 +181,15 @@ class Hub:
                         events = await feed.after(workspace_id, to_cursor(ring.epoch, position), limit=missing)
                 if events:
                     position = events[-1].seq
-                    yield events
+                    yield Batch(events, to_cursor(ring.epoch, position))
+                elif told:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(QUIET_SECONDS):
+                            await signal.wait()
+                    told = signal.is_set()
                 else:
-                    await signal.wait()
+                    told = True
+                    yield Batch([], to_cursor(ring.epoch, position), complete=True)
         finally:
             ring.readers -= 1
             ring.read_at = time.monotonic()

@@ -15,6 +15,7 @@ import strawberry
 from api.context import Info
 from api.declaring import subscription
 from api.ids import key_of
+from api.ring import Batch
 from api.server_parts import ServerParts, parts_of
 from api.types.events import RecipientEvent
 from domain import authoring
@@ -81,16 +82,16 @@ async def chosen(
     return Receivers(workspace_id, key, ids, after)
 
 
-async def received(process: ServerParts, receivers: Receivers) -> AsyncGenerator[list[Event], None]:
-    """Yield what these receivers get, in batches, in order, without end.
+async def received(process: ServerParts, receivers: Receivers) -> AsyncGenerator[Batch, None]:
+    """Yield what these receivers get, in batches, in order, without end. Up to the cursor of each they have everything
+    of theirs, also where it is empty.
 
     Raises:
         CursorForeign, ResyncRequired
     """
     async with aclosing(process.hub.read(receivers.workspace_id, receivers.after)) as batches:
-        async for events in batches:
-            if wanted := [event for event in events if receivers.gets(event)]:
-                yield wanted
+        async for batch in batches:
+            yield batch._replace(events=[event for event in batch.events if receivers.gets(event)])
 
 
 @strawberry.type(description="What is told while it happens, over a WebSocket with the protocol graphql-transport-ws.")
@@ -110,7 +111,7 @@ class Subscription:
     ) -> AsyncGenerator[RecipientEvent, None]:
         receivers = await chosen(info.context.caller.workspace_id, sequence_id, recipient_ids, after)
         async with aclosing(received(parts_of(info.context), receivers)) as batches:
-            async for events in batches:
-                for event in events:
+            async for batch in batches:
+                for event in batch.events:
                     shown: Any = EventRow(event)
                     yield shown

@@ -5,6 +5,7 @@ Source: the graphql-transport-ws protocol; stack.md section 4; api.md "Transport
 
 import logging
 import random
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import timedelta
@@ -32,6 +33,7 @@ from api.documents import prepare
 from api.errors import BAD_REQUEST, RequestRefused, formatted, new_request_id
 from api.http import Asked, checked, operation_of
 from api.key_set import KeySetUnreachable
+from api.ring import QUIET_SECONDS, Batch
 from api.server_parts import ServerParts
 from api.sharing import Selections, root_field
 from api.subscriptions import chosen, received
@@ -154,12 +156,25 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
         with joined as selection:
             async with aclosing(received(process, receivers)) as batches:
-                async for events in batches:
-                    for start in range(0, len(events), _TOLD_AT_ONCE):
+                told_at = time.monotonic()
+                async for batch in batches:
+                    for start in range(0, len(batch.events), _TOLD_AT_ONCE):
                         if not self._wants(operation):
                             return
-                        for payload in await selection.payloads(events[start : start + _TOLD_AT_ONCE]):
+                        for payload in await selection.payloads(batch.events[start : start + _TOLD_AT_ONCE]):
                             await self.websocket.send_text(f"{head}{payload.decode()}}}")
+                    now = time.monotonic()
+                    if batch.complete or (not batch.events and now - told_at > QUIET_SECONDS):
+                        await self._say_where(operation, batch)
+                    elif not batch.events:
+                        continue
+                    told_at = now
+
+    async def _say_where(self, operation: Operation[Connection, None], batch: Batch) -> None:
+        """Tell in a ping up to which cursor the subscriber has everything: nothing may be for it for long."""
+        if self._wants(operation):
+            where = {"id": operation.id, "cursor": batch.cursor, "live": batch.complete}
+            await self.websocket.send_json({"type": "ping", "payload": where})
 
 
 def return_within_seconds(open_sockets: int) -> float:

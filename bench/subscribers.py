@@ -44,6 +44,8 @@ async def _listen(order: dict[str, Any], arrivals: Arrivals, ready: asyncio.Even
             async for message in socket:
                 now = time.monotonic()
                 told = orjson.loads(message)
+                if told["type"] == "ping":
+                    continue
                 event = told["payload"]["data"]["recipientEvents"]
                 arrivals[event["recipientId"], event["version"]].append(now)
         except ConnectionClosed:

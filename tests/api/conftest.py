@@ -108,9 +108,18 @@ class Socket:
         return str(self._id)
 
     async def message(self) -> dict[str, Any]:
+        """The next message that is no ping."""
+        while True:
+            message = await self.any_message()
+            if message["type"] != "ping":
+                return message
+
+    async def any_message(self) -> dict[str, Any]:
         text = await asyncio.wait_for(self.raw.recv(), PATIENCE_SECONDS)
         assert isinstance(text, str)
         message: dict[str, Any] = json.loads(text)
+        if message["type"] == "ping":
+            await self.raw.send(json.dumps({"type": "pong", "payload": message.get("payload")}))
         return message
 
     async def events(self, count: int) -> list[dict[str, Any]]:

@@ -133,7 +133,7 @@ async def take(hub: Hub, workspace_id: UUID, after: str | None, count: int) -> l
     found: list[int] = []
     async with aclosing(hub.read(workspace_id, after)) as batches, asyncio.timeout(10):
         async for batch in batches:
-            found += numbers(batch)
+            found += numbers(batch.events)
             if len(found) >= count:
                 break
     return found

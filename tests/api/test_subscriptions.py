@@ -79,6 +79,32 @@ async def test_a_reader_reconnecting_at_every_event_misses_and_doubles_none(api:
     assert len(set(seen)) == 5
 
 
+async def test_a_subscriber_is_told_when_it_has_everything_and_where_it_stands_while_nothing_is_for_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.ring.QUIET_SECONDS", 0.2)
+    start = await _cursor(api)
+    world = await api.world(people=2)
+    watched, other = world.recipient_ids
+    here = await _cursor(api)
+    async with api.socket() as socket:
+        id = await socket.start(EVENTS, {"after": start, "recipients": [rcp(watched)]})
+        assert (await socket.any_message())["type"] == "next"
+        told = await socket.any_message()
+        assert told == {"type": "ping", "payload": {"id": id, "cursor": here, "live": True}}
+        await recipients.pause(api.workspace_id, api.actor, other)
+        here = await _cursor(api)
+        for _ in range(20):
+            if (told := await socket.any_message())["payload"]["cursor"] == here:
+                break
+        assert told == {"type": "ping", "payload": {"id": id, "cursor": here, "live": True}}
+    async with api.socket() as socket:  # nothing is missed by who goes on from there
+        await socket.start(EVENTS, {"after": here})
+        await recipients.pause(api.workspace_id, api.actor, watched)
+        (event,) = await socket.events(1)
+    assert event["recipientId"] == rcp(watched)
+
+
 async def test_the_arguments_choose_who_receives(api: Api) -> None:
     start = await _cursor(api)
     world = await api.world(people=3)

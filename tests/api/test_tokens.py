@@ -314,7 +314,7 @@ async def test_a_token_that_ends_and_a_person_who_is_deactivated_end_their_socke
         await users.deactivate(signed.workspace_id, gone.id)
         for socket in (first, second):
             with pytest.raises(websockets.ConnectionClosed) as closed:
-                await asyncio.wait_for(socket.raw.recv(), 20)
+                await asyncio.wait_for(socket.message(), 20)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 4403
         await third.start("{ viewer { scopes } }")

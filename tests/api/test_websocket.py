@@ -58,7 +58,7 @@ async def test_a_revoked_key_closes_its_sockets_within_seconds(api: Api) -> None
         await socket.start(EVENTS, {})
         await keys.revoke(api.key.secret)
         with pytest.raises(websockets.ConnectionClosed) as closed:
-            await asyncio.wait_for(socket.raw.recv(), 12)
+            await asyncio.wait_for(socket.message(), 12)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4403
 
@@ -95,7 +95,7 @@ async def test_an_operation_the_client_completes_is_over_and_its_id_is_free_agai
         await recipients.pause(api.workspace_id, api.actor, world.recipient_ids[0])
         assert len(await socket.events(1)) == 1
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(socket.raw.recv(), 0.5)
+            await asyncio.wait_for(socket.message(), 0.5)
 
 
 async def test_a_database_that_is_gone_for_a_moment_asks_the_client_to_come_again(
