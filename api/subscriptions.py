@@ -97,8 +97,9 @@ async def received(process: ServerParts, receivers: Receivers) -> AsyncGenerator
 @strawberry.type(description="What is told while it happens, over a WebSocket with the protocol graphql-transport-ws.")
 class Subscription:
     @subscription(
-        "Each change of a recipient, once and in order. With `after`, what was missed comes first. A "
-        "subscriber who is more than 5,000 events or 60 seconds behind, or whose cursor is too old, ends with one "
+        "Each change of a recipient, once and in order. With `after`, what was missed comes first: read a page with "
+        "its `eventsCursor`, and subscribe after that, so that nothing is missed in between. A subscriber who is more "
+        "than 5,000 events or 60 seconds behind, or whose cursor is too old, ends with one "
         "error RESYNC_REQUIRED: read the list again and go on from its `eventsCursor`.",
         scope=Scope.READ,
     )

@@ -143,6 +143,7 @@ export class LiveList<R extends Row> {
         this.heard();
         this.hear(JSON.parse(String(message.data))).catch((problem) => fresh() && this.lost(problem));
       };
+      socket.onerror = () => undefined; // its end follows
       socket.onclose = (close) => {
         if (!fresh()) return;
         const refused = close.code === 4403 && typeof token === "string";

@@ -59,3 +59,11 @@ def postgres_programs() -> Path:
             return programs
     missing("An older PostgreSQL", "Get it with: apt-get install postgresql-15")
     raise AssertionError("unreachable")
+
+
+def typescript() -> Path:
+    """Return the TypeScript compiler, which Node runs."""
+    compiler = JS / "node_modules" / "typescript" / "bin" / "tsc"
+    if not compiler.exists():
+        missing("The TypeScript compiler", "Get it with: npm ci --prefix tests/witness/js")
+    return compiler
