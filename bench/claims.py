@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from bench.surroundings import PEPPER, SECRET_KEY, embedded, median, table
+from bench.surroundings import HERE, PEPPER, SECRET_KEY, embedded, median, table
 from cli.embedded import Servers
 from domain import authoring, enrolment, keys, mailboxes, sending, sequences
 from domain.contacts import ContactFields
@@ -85,7 +85,7 @@ async def _prepare(what: str) -> None:
         minimum_gap_seconds=0,
         daily_limit=100_000,
     )
-    mailbox_id = await mailboxes.create(workspace_id, Vault(read_key(SECRET_KEY)), fields)
+    mailbox_id = await mailboxes.create(workspace_id, Vault(read_key(SECRET_KEY)), fields, HERE)
     ready = await _sequence(workspace_id, mailbox_id, SequenceSettings())
     await _enrol(workspace_id, ready, "ready", READY)
     if what != SITUATIONS[0]:

@@ -18,6 +18,7 @@ import asyncpg
 import orjson
 
 from bench.surroundings import (
+    HERE,
     PEPPER,
     ROOT,
     SECRET_KEY,
@@ -126,6 +127,7 @@ async def _prepare(servers: Servers, sink: Sink) -> None:
                     minimum_gap_seconds=0,
                     daily_limit=100_000,
                 ),
+                HERE,
             )
             for number in range(MAILBOXES + WARMING_MAILBOXES)
         ]

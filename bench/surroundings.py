@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from cli.embedded import Servers, start_servers
+from domain.rules.network import Reach
 from domain.secrets import Vault, new_key, read_key
 
 ROOT = Path(__file__).parents[1]
 SECRET_KEY = new_key()
 PEPPER = Vault(read_key(SECRET_KEY)).pepper
+HERE = Reach.of("127.0.0.1")
 _PROC = Path("/proc")
 
 
@@ -43,6 +45,7 @@ def environment(database_url: str, redis_url: str, **settings: str) -> dict[str,
         "REDIS_URL": redis_url,
         "RELANCE_SECRET_KEY": SECRET_KEY,
         "RELANCE_PUBLIC_URL": "https://opt-out.example",
+        "RELANCE_PRIVATE_NETWORKS": "127.0.0.1",
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RELANCE_")}
     return kept | ours | {"RELANCE_LOG_LEVEL": "WARNING"} | settings

@@ -34,6 +34,7 @@ from domain.plans import SequenceSettings
 from domain.refusals import Refusal
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.lifecycle import Signal, Status
+from domain.rules.network import Reach
 from domain.secrets import Vault, read_key
 from domain.signals import Fact
 
@@ -94,6 +95,7 @@ class Demo:
         self.person = Actor(ActorKind.USER)
         self.round_seconds = 1.0
         self._vault = Vault(read_key(secret_key))
+        self._catcher = Reach.of(smtp_host)
         self._smtp = MailboxFields(smtp_host=smtp_host, smtp_port=smtp_port, smtp_security="NONE")
         self._sequences: dict[str, UUID] = {}
         self._rounds = 0
@@ -205,10 +207,10 @@ class Demo:
                 daily_limit=100_000,
                 minimum_gap_seconds=gap_seconds,
             )
-            return await mailboxes.create(self.workspace_id, self._vault, fields)
+            return await mailboxes.create(self.workspace_id, self._vault, fields, self._catcher)
         mailbox_id: UUID = rows[0]["id"]
         if rows[0]["smtp_port"] != self._smtp.smtp_port:
-            await mailboxes.update(self.workspace_id, self._vault, mailbox_id, self._smtp)
+            await mailboxes.update(self.workspace_id, self._vault, mailbox_id, self._smtp, self._catcher)
         if rows[0]["state"] != "CONNECTED":
             await mailboxes.connected(self.workspace_id, mailbox_id)
         return mailbox_id

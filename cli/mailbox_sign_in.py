@@ -32,7 +32,7 @@ async def _try_texts(asked: TextSignIn) -> SignInRefused | None:
 
 async def _try_imap(asked: ImapSignIn) -> SignInRefused | None:
     session = ImapSession(
-        ImapAccount(asked.host, asked.port, asked.security, asked.username, asked.password or ""),
+        ImapAccount(asked.host, asked.port, asked.security, asked.username, asked.password or "", asked.reach),
         ImapTimeouts(connect_seconds=_PATIENCE_SECONDS / 2, read_seconds=_PATIENCE_SECONDS / 2),
     )
     try:
@@ -57,6 +57,7 @@ async def _try_smtp(asked: SmtpSignIn) -> SignInRefused | None:
             security=asked.security,
             username=asked.username,
             password=asked.password,
+            reach=asked.reach,
         )
     )
     try:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from domain.database import fetch
 from domain.refusals import NotFound
-from domain.rules.network import Reach
+from domain.rules.network import PUBLIC_ONLY, Reach
 from domain.secrets import Vault
 from domain.text_mailboxes import TOKEN_PLACE, account_of
 
@@ -18,7 +18,7 @@ Security = Literal["NONE", "STARTTLS", "TLS"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpSignIn:
-    """Where and as whom to send."""
+    """Where and as whom to send, and what may be called for it."""
 
     address: str
     host: str
@@ -26,17 +26,19 @@ class SmtpSignIn:
     security: Security
     username: str | None
     password: str | None = field(repr=False)
+    reach: Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImapSignIn:
-    """Where and as whom to read."""
+    """Where and as whom to read, and what may be called for it."""
 
     host: str
     port: int
     security: Security
     username: str
     password: str | None = field(repr=False)
+    reach: Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ async def sending_sign_in(workspace_id: UUID, vault: Vault, mailbox_id: UUID, re
     """
     account = await account_of(workspace_id, mailbox_id)
     if account is None:
-        return await smtp_sign_in(workspace_id, vault, mailbox_id)
+        return await smtp_sign_in(workspace_id, vault, mailbox_id, reach)
     return TextSignIn(
         address=account.address,
         api_url=account.api_url,
@@ -69,7 +71,7 @@ async def sending_sign_in(workspace_id: UUID, vault: Vault, mailbox_id: UUID, re
     )
 
 
-async def smtp_sign_in(workspace_id: UUID, vault: Vault, mailbox_id: UUID) -> SmtpSignIn:
+async def smtp_sign_in(workspace_id: UUID, vault: Vault, mailbox_id: UUID, reach: Reach = PUBLIC_ONLY) -> SmtpSignIn:
     """Return how to sign in for sending.
 
     Raises:
@@ -93,10 +95,13 @@ async def smtp_sign_in(workspace_id: UUID, vault: Vault, mailbox_id: UUID) -> Sm
         security=row["smtp_security"],
         username=row["smtp_username"],
         password=vault.open(bytes(sealed), workspace_id, "mailboxes.smtp_password", mailbox_id) if sealed else None,
+        reach=reach,
     )
 
 
-async def imap_sign_in(workspace_id: UUID, vault: Vault, mailbox_id: UUID) -> ImapSignIn | None:
+async def imap_sign_in(
+    workspace_id: UUID, vault: Vault, mailbox_id: UUID, reach: Reach = PUBLIC_ONLY
+) -> ImapSignIn | None:
     """Return how to sign in for reading; None when the mailbox has no IMAP server.
 
     Raises:
@@ -121,4 +126,5 @@ async def imap_sign_in(workspace_id: UUID, vault: Vault, mailbox_id: UUID) -> Im
         security=row["imap_security"],
         username=row["imap_username"] or row["address"],
         password=vault.open(bytes(sealed), workspace_id, "mailboxes.imap_password", mailbox_id) if sealed else None,
+        reach=reach,
     )

@@ -25,6 +25,7 @@ from domain.rules.addresses import EmailInvalid, address_key, domain_key, normal
 from domain.rules.dkim import covers
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
+from domain.rules.network import PUBLIC_ONLY, AddressNotAllowed, PortNotAllowed, Reach
 from domain.secrets import Vault
 from domain.turns import FOLLOWED, LANES, Lane, queues
 from domain.writing import read, write
@@ -76,8 +77,9 @@ _DEFAULTS: Final[dict[str, Any]] = {
 _NO_RAMP_UP: Final = {"ramp_up_start": None, "ramp_up_step": None, "ramp_up_started_at": None}
 
 
-async def create(workspace_id: UUID, vault: Vault, given: MailboxFields) -> UUID:
-    """Add a mailbox and return its id. It is CONNECTED until a sign-in says otherwise.
+async def create(workspace_id: UUID, vault: Vault, given: MailboxFields, reach: Reach = PUBLIC_ONLY) -> UUID:
+    """Add a mailbox and return its id. It is CONNECTED until a sign-in says otherwise. `reach`: which servers may be
+    called.
 
     Raises:
         Invalid: a value is missing or out of bounds, or the address has a mailbox already.
@@ -92,6 +94,7 @@ async def create(workspace_id: UUID, vault: Vault, given: MailboxFields) -> UUID
         for name in ("username", "password"):
             if f"smtp_{name}" in values:
                 values.setdefault(f"imap_{name}", values[f"smtp_{name}"])
+    _refuse_out_of_reach(values, reach)
     mailbox_id = new_id()
     sealed = _sealed(vault, workspace_id, mailbox_id, values) | {"address_key": address_key(values["address"])}
 
@@ -118,7 +121,13 @@ async def create(workspace_id: UUID, vault: Vault, given: MailboxFields) -> UUID
 
 
 async def update(
-    workspace_id: UUID, vault: Vault, mailbox_id: UUID, given: MailboxFields, *, clears: Sequence[str] = ()
+    workspace_id: UUID,
+    vault: Vault,
+    mailbox_id: UUID,
+    given: MailboxFields,
+    reach: Reach = PUBLIC_ONLY,
+    *,
+    clears: Sequence[str] = (),
 ) -> UUID:
     """Change what is given of a mailbox; `clears` names those of CLEARABLE that it has no longer.
 
@@ -139,6 +148,7 @@ async def update(
         if stored["channel"] != "EMAIL":
             raise Invalid("This is a number for text messages. Change it with smsMailboxUpdate.", field=["id"])
         _refuse_password_elsewhere(stored, values)
+        _refuse_out_of_reach(values, reach, dict(stored))
         _refuse_reading_without_password({**stored, **values})
         if "address_key" in values:
             _refuse_address_beyond_key(stored["dkim_domain"], values["address"])
@@ -334,6 +344,24 @@ def _refuse_password_elsewhere(stored: asyncpg.Record, values: dict[str, Any]) -
                 f"Give {given} again, or null to have none.",
                 field=[given],
             )
+
+
+def _refuse_out_of_reach(values: Mapping[str, Any], reach: Reach, stored: Mapping[str, Any] | None = None) -> None:
+    """Raises: Invalid: a server that is named anew may not be called, which can be told without looking it up."""
+    for kind in ("smtp", "imap"):
+        host, port = (values.get(name, stored and stored[name]) for name in (f"{kind}_host", f"{kind}_port"))
+        if host is None or not {f"{kind}_host", f"{kind}_port"} & values.keys():
+            continue
+        try:
+            reach.check_mail_server(host, port)
+        except PortNotAllowed as refused:
+            raise Invalid(f"{refused} Choose one of them.", field=[f"{kind}Port"]) from None
+        except AddressNotAllowed as refused:
+            raise Invalid(
+                f"{refused} Name a public mail server, or let whoever runs Relance allow its network "
+                "(RELANCE_PRIVATE_NETWORKS).",
+                field=[f"{kind}Host"],
+            ) from None
 
 
 def _refuse_reading_without_password(values: Mapping[str, Any]) -> None:

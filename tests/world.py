@@ -11,6 +11,7 @@ from domain.database import fetch
 from domain.plans import SequenceSettings
 from domain.rules.actor import Actor
 from domain.rules.guardrails import GuardrailCause, Hold
+from domain.rules.network import Reach
 from domain.rules.plan import StepKind
 from domain.rules.timing import Wait, WaitUnit
 from domain.secrets import Vault
@@ -20,6 +21,7 @@ from domain.text_mailboxes import TextMailboxFields
 HOLD = Hold(
     since=datetime(2026, 11, 20, 9, tzinfo=UTC), cause=GuardrailCause.BOUNCES, count=4, sent=60, limit_percent=5.0
 )
+HERE = Reach.of("127.0.0.1")  # where the tests' servers listen
 NOW = Wait(0, WaitUnit.MINUTES)
 IN_AN_HOUR = Wait(1, WaitUnit.HOURS)
 
@@ -72,7 +74,7 @@ async def make_mailbox(workspace_id: UUID, vault: Vault, port: int = 2525, **fie
         "minimum_gap_seconds": 0,
         "daily_limit": 100_000,
     } | fields
-    return await mailboxes.create(workspace_id, vault, mailboxes.MailboxFields(**given))  # type: ignore[arg-type]
+    return await mailboxes.create(workspace_id, vault, mailboxes.MailboxFields(**given), HERE)  # type: ignore[arg-type]
 
 
 async def make_number(workspace_id: UUID, vault: Vault, url: str, **fields: object) -> UUID:

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import IMAPClientError, LoginError
 
+from domain.rules.network import PUBLIC_ONLY, AddressNotAllowed, Reach
 from domain.rules.step_errors import StepErrorCode
 
 _JUNK_NAMES: Final = frozenset({"junk", "spam", "junk e-mail", "junk email", "bulk mail", "bulk"})
@@ -30,13 +31,14 @@ _WORDS_LENGTH_MAX: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class ImapAccount:
-    """Where and as whom a mailbox is read."""
+    """Where and as whom a mailbox is read, and what may be called for it."""
 
     host: str
     port: int
     security: Literal["NONE", "STARTTLS", "TLS"]
     username: str
     password: str = field(repr=False)
+    reach: Reach = PUBLIC_ONLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,43 @@ class ImapFailed(Exception):
         self.words = words
 
 
+class _Client(IMAPClient):  # type: ignore[misc]  # the library has no types
+    """The library's client, at an address that was looked up once and looked at before. TLS still asks for the name."""
+
+    def __init__(self, reach: Reach, *args: Any, **options: Any) -> None:
+        self._reach = reach
+        super().__init__(*args, **options)
+
+    def _create_IMAP4(self) -> IMAP4:
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        addresses = self._reach.chosen_for_mail((str(entry[4][0]) for entry in found), self.port)
+        return _Connection(addresses, self)
+
+
+class _Connection(IMAP4):
+    def __init__(self, addresses: Sequence[str], client: _Client) -> None:
+        self._addresses, self._client = addresses, client
+        super().__init__(client.host, client.port, client._timeout.connect)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        failure: OSError | None = None
+        for address in self._addresses:
+            try:
+                connection = socket.create_connection((address, self.port), timeout)
+            except OSError as refused:
+                failure = refused
+                continue
+            if not self._client.ssl:
+                return connection
+            context: ssl.SSLContext = self._client.ssl_context
+            try:
+                return context.wrap_socket(connection, server_hostname=self.host)
+            except BaseException:
+                connection.close()
+                raise
+        raise failure or OSError("The name has no address.")
+
+
 class ImapSession:
     """One signed-in connection, used by one thread at a time.
 
@@ -116,7 +155,8 @@ class ImapSession:
         account = self._account
         context = self._tls_context or ssl.create_default_context()
         try:
-            self._client = client = IMAPClient(
+            self._client = client = _Client(
+                account.reach,
                 account.host,
                 account.port,
                 ssl=account.security == "TLS",
@@ -241,6 +281,8 @@ def _shut(client: IMAPClient) -> None:
 
 def _failure(problem: Exception, *, signing_in: bool = False) -> ImapFailed:
     words = str(problem) or type(problem).__name__
+    if isinstance(problem, AddressNotAllowed):
+        return ImapFailed(StepErrorCode.MAILBOX_SERVER_UNREACHABLE, words)
     if isinstance(problem, ssl.SSLCertVerificationError):
         return ImapFailed(StepErrorCode.MAILBOX_CERTIFICATE_INVALID, problem.verify_message or words)
     # The library says of any end of the connection which command it came at: that is no answer to the command.

@@ -91,10 +91,11 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             lease=lease,
             on_free=lambda: send.wake(),
             pool=SmtpPool(tls_context=tls_context),
+            reach=settings.reach,
             texts=texts,
             links_url=settings.links_url,
         )
-        trials = TrialPost(vault, SmtpPool(tls_context=tls_context))
+        trials = TrialPost(vault, SmtpPool(tls_context=tls_context), settings.reach)
         teller = Teller(redis)
         deliverer = Deliverer(vault, settings.reach, tls_context=tls_context, on_free=lambda: deliver.wake())
 
@@ -106,7 +107,14 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
         async def prune() -> bool:
             return await retention.prune(timedelta(days=settings.events_kept_days))
 
-        watcher = Watcher(vault, _take_in, lease=lease, tls_context=tls_context, on_due=lambda: turns.wake())
+        watcher = Watcher(
+            vault,
+            _take_in,
+            reach=settings.reach,
+            lease=lease,
+            tls_context=tls_context,
+            on_due=lambda: turns.wake(),
+        )
         turns = Round("watching", watcher.turns, every_seconds=1.0)
         deliver = Round("webhooks", deliverer.claim_and_start, every_seconds=1.0)
         send = Round("send", sender.claim_and_start, every_seconds=1.0)

@@ -23,6 +23,7 @@ from domain.faults import point
 from domain.opting_out import OptOutLinks
 from domain.rules import text_paths
 from domain.rules.dkim import Signer
+from domain.rules.network import PUBLIC_ONLY, Reach
 from domain.rules.outcomes import Later, MailboxBroken, Outcome, Unknown
 from domain.secrets import SecretUnreadable, Vault
 from domain.sending import Account, Claim, Mark, TextAccount
@@ -60,6 +61,7 @@ class Sender:
         lease: timedelta,
         on_free: Callable[[], None] = lambda: None,
         pool: SmtpPool | None = None,
+        reach: Reach = PUBLIC_ONLY,
         texts: TextGateway | None = None,
         links_url: str = "http://localhost:8000",
     ) -> None:
@@ -69,6 +71,7 @@ class Sender:
         self._lease = lease
         self._on_free = on_free  # called when a slot became free
         self._pool = pool or SmtpPool()
+        self._reach = reach
         self._texts = texts  # None: what is to go out as a text message fails with INTEGRATION_FAILED
         self._links_url = links_url
         self._tasks: dict[asyncio.Task[None], Claim] = {}
@@ -272,7 +275,7 @@ class Sender:
                 )
             except SecretUnreadable as problem:
                 return MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", str(problem))
-        return smtp_account(account, password)
+        return smtp_account(account, password, self._reach)
 
     def _signed(self, letter: Letter, claim: Claim, account: Account) -> Letter | MailboxBroken:
         """Return the letter, signed where its mailbox has a key: never unsigned because the key cannot be read."""
@@ -319,7 +322,7 @@ def _composed(claim: Claim, compose: Callable[[Claim], _Made | NotSendable]) -> 
         return NotSendable("INTERNAL_ERROR", str(claim.message_id))
 
 
-def smtp_account(account: Account, password: str | None) -> SmtpAccount:
+def smtp_account(account: Account, password: str | None, reach: Reach) -> SmtpAccount:
     """Return how the SMTP client reaches a mailbox."""
     return SmtpAccount(
         host=account.host,
@@ -328,4 +331,5 @@ def smtp_account(account: Account, password: str | None) -> SmtpAccount:
         username=account.username,
         password=password,
         local_hostname=account.address.rpartition("@")[2],
+        reach=reach,
     )

@@ -14,6 +14,7 @@ from typing import cast
 import aiosmtplib
 from aiosmtplib import SMTPException, SMTPResponseException
 
+from domain.rules.network import AddressNotAllowed
 from domain.rules.smtp_replies import Later, LaterReason, MailboxBroken, Outcome, Refused, Stage, Unknown, classify
 from workers.smtp_account import DEFAULT_TIMEOUTS, SmtpAccount, SmtpTimeouts
 from workers.smtp_wire import (
@@ -129,7 +130,9 @@ class SmtpSession:
     async def _open(self) -> Outcome | None:
         account, timeouts = self.account, self._timeouts
         try:
-            sock = await connected_socket(account.host, account.port, timeouts.connect_seconds)
+            sock = await connected_socket(account.host, account.port, timeouts.connect_seconds, account.reach)
+        except AddressNotAllowed as refused:
+            return MailboxBroken("MAILBOX_SERVER_UNREACHABLE", str(refused))
         except OSError as failure:
             return classify(Stage.CONNECT, None, f"Could not reach {account.host}:{account.port}: {_said(failure)}")
         self._client = client = aiosmtplib.SMTP(

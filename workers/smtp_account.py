@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from domain.rules.network import PUBLIC_ONLY, Reach
+
 
 @dataclass(frozen=True, slots=True)
 class SmtpAccount:
-    """Where and as whom a mailbox hands its mails over. `local_hostname` is how we introduce ourselves."""
+    """Where and as whom a mailbox hands its mails over, and what may be called for it. `local_hostname` is how we
+    introduce ourselves."""
 
     host: str
     port: int
@@ -14,6 +17,7 @@ class SmtpAccount:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     local_hostname: str = "localhost"
+    reach: Reach = PUBLIC_ONLY
 
 
 @dataclass(frozen=True, slots=True)

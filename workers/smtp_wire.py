@@ -11,6 +11,8 @@ from functools import cache
 
 import email_validator
 
+from domain.rules.network import Reach
+
 _BARE_LINE_END = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f<>\u2028\u2029]")
@@ -64,17 +66,21 @@ def wire_form(message: bytes, stuffed: bool = True) -> bytes:
     return message
 
 
-async def connected_socket(host: str, port: int, timeout_seconds: float) -> socket.socket:
-    """A TCP connection to the first address of `host` that answers, the caller's to close.
+async def connected_socket(host: str, port: int, timeout_seconds: float, reach: Reach) -> socket.socket:
+    """A TCP connection to the first address of `host` that answers, the caller's to close. The name is looked up once,
+    and only what was looked at is called.
 
     Raises:
+        AddressNotAllowed: one of its addresses, or the port, may not be called.
         OSError: none answered in time, or there is no such name (TimeoutError is one too).
     """
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout_seconds):
             failure: OSError | None = None
-            for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            reach.chosen_for_mail((str(entry[4][0]) for entry in found), port)
+            for family, kind, protocol, _, address in found:
                 sock = socket.socket(family, kind, protocol)
                 try:
                     sock.setblocking(False)

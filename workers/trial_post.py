@@ -9,6 +9,7 @@ from typing import Final
 
 from domain import signing_keys, trial_mails
 from domain.rules.dkim import Signer
+from domain.rules.network import Reach
 from domain.rules.outcomes import MailboxBroken, Outcome
 from domain.secrets import SecretUnreadable, Vault
 from domain.trial_mails import Trial
@@ -23,8 +24,9 @@ _AT_ONCE: Final = 4
 class TrialPost:
     """Carries a few test mails at once. One for each worker process."""
 
-    def __init__(self, vault: Vault, pool: SmtpPool) -> None:
+    def __init__(self, vault: Vault, pool: SmtpPool, reach: Reach) -> None:
         self._vault = vault
+        self._reach = reach
         self._pool = pool
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -69,6 +71,7 @@ class TrialPost:
                 mime = Signer(key.domain, key.selector, private).signed(mime)
         except SecretUnreadable as problem:
             return MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", str(problem))
-        async with self._pool.session(account.mailbox_id, smtp_account(account, password)) as session:
+        reached = smtp_account(account, password, self._reach)
+        async with self._pool.session(account.mailbox_id, reached) as session:
             failed = await session.address(account.address, trial.to_address, mime)
             return failed if failed is not None else await session.send(mime)

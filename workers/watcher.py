@@ -23,6 +23,7 @@ from uuid import UUID
 from domain import watching
 from domain.connections import is_an_outage
 from domain.mailbox_sign_in import imap_sign_in
+from domain.rules.network import PUBLIC_ONLY, Reach
 from domain.rules.step_errors import StepErrorCode
 from domain.secrets import SecretUnreadable, Vault
 from domain.watching import Watch
@@ -72,6 +73,7 @@ class Watcher:
         vault: Vault,
         intake: Intake,
         *,
+        reach: Reach = PUBLIC_ONLY,
         most: int = 200,
         lease: timedelta = watching.LEASE,
         poll_seconds: float = _POLL_SECONDS,
@@ -82,6 +84,7 @@ class Watcher:
     ) -> None:
         self._vault = vault
         self._intake = intake
+        self._reach = reach
         self._most = most
         self._lease = lease
         self._poll_seconds = poll_seconds
@@ -189,12 +192,12 @@ class Watcher:
 
     async def _open(self, one: _Watched) -> ImapSession:
         try:
-            asked = await imap_sign_in(one.watch.workspace_id, self._vault, one.watch.mailbox_id)
+            asked = await imap_sign_in(one.watch.workspace_id, self._vault, one.watch.mailbox_id, self._reach)
         except SecretUnreadable as problem:
             raise ImapFailed(StepErrorCode.MAILBOX_CREDENTIALS_REFUSED, str(problem)) from problem
         if asked is None:
             raise ImapFailed(None, "The mailbox is not read any more.")
-        account = ImapAccount(asked.host, asked.port, asked.security, asked.username, asked.password or "")
+        account = ImapAccount(asked.host, asked.port, asked.security, asked.username, asked.password or "", asked.reach)
         session = ImapSession(account, self._timeouts, self._tls_context)
         failed_last = one.failures > 0 or one.watch.failed_last
         async with self._signing_in_again if failed_last else self._signing_in:

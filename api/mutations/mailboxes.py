@@ -58,7 +58,10 @@ class RampUpInput:
 class MailboxCreateInput:
     address: str = strawberry.field(description="The address it sends from.")
     display_name: str | None = strawberry.field(default=None, description="The name beside the address.")
-    smtp_host: str = strawberry.field(description="The server that takes its mail: a name or an IP address.")
+    smtp_host: str = strawberry.field(
+        description="The server that takes its mail: the name or IP address of a public one, or of one in a network "
+        "that whoever runs Relance has allowed (RELANCE_PRIVATE_NETWORKS)."
+    )
     smtp_port: int | None = strawberry.field(default=None, description=_NEW.format("587, or 465 with TLS"))
     smtp_security: ConnectionSecurity | None = strawberry.field(default=None, description=_NEW.format("STARTTLS"))
     smtp_username: str | None = strawberry.field(default=None, description=_NEW.format("no sign-in"))
@@ -174,9 +177,9 @@ class MailboxMutations:
         "Adds a mailbox. Try it with mailboxConnect before people are written to from it.", scope=Scope.MAILBOXES_WRITE
     )
     async def mailbox_create(self, info: Info, input: MailboxCreateInput) -> MailboxCreatePayload | None:
-        me = info.context.caller
+        me, reach = info.context.caller, info.context.settings.reach
         return MailboxCreatePayload(
-            mailbox_key=await mailboxes.create(me.workspace_id, info.context.vault, _fields(input))
+            mailbox_key=await mailboxes.create(me.workspace_id, info.context.vault, _fields(input), reach)
         )
 
     @mutation(
@@ -187,7 +190,8 @@ class MailboxMutations:
     async def mailbox_update(self, info: Info, input: MailboxUpdateInput) -> MailboxUpdatePayload | None:
         me, key = info.context.caller, _key(input.id)
         clears = [name for name in mailboxes.CLEARABLE if getattr(input, name) is None]
-        await mailboxes.update(me.workspace_id, info.context.vault, key, _fields(input), clears=clears)
+        reach = info.context.settings.reach
+        await mailboxes.update(me.workspace_id, info.context.vault, key, _fields(input), reach, clears=clears)
         return MailboxUpdatePayload(mailbox_key=key)
 
     @mutation(
@@ -203,8 +207,9 @@ class MailboxMutations:
         try_mailbox = parts_of(info.context).try_mailbox
         if try_mailbox is None:
             raise Invalid("This server cannot try mail servers. Start it with `relance api` or `relance up`.")
-        account = await sending_sign_in(me.workspace_id, info.context.vault, key, info.context.settings.reach)
-        refused = await try_mailbox(account, await imap_sign_in(me.workspace_id, info.context.vault, key))
+        reach = info.context.settings.reach
+        account = await sending_sign_in(me.workspace_id, info.context.vault, key, reach)
+        refused = await try_mailbox(account, await imap_sign_in(me.workspace_id, info.context.vault, key, reach))
 
         async def write() -> MailboxConnectPayload:
             if refused is None:

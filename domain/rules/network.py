@@ -7,6 +7,7 @@ an IPv6 one for public.
 Source: the IANA special-purpose registries; RFC 6052, RFC 3056, RFC 4380; reliability.md 2.20.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -14,6 +15,10 @@ from typing import Final
 
 Network = IPv4Network | IPv6Network
 
+# Where mail servers of the public listen: SMTP (RFC 5321, 6409, 8314; the others are those of large providers), IMAP.
+MAIL_PORTS: Final = (25, 465, 587, 2465, 2525, 2587, 143, 993)
+
+_NUMBER: Final = re.compile(r"0x[0-9a-f]{1,8}|[0-9]{1,12}")
 _NEVER: Final[Sequence[Network]] = tuple(
     ip_network(text)
     for text in (
@@ -28,6 +33,15 @@ class AddressNotAllowed(Exception):
 
     def __init__(self) -> None:
         super().__init__("This address is not a public one, so it is not called.")
+
+
+class PortNotAllowed(AddressNotAllowed):
+    """The port is none that mail servers listen at, so that only the operator's own networks may be called there."""
+
+    def __init__(self) -> None:
+        Exception.__init__(
+            self, f"Mail servers are called at the ports {', '.join(map(str, MAIL_PORTS[:-1]))} and {MAIL_PORTS[-1]}."
+        )
 
 
 class NetworksInvalid(ValueError):
@@ -75,6 +89,28 @@ class Reach:
             raise AddressNotAllowed
         return found
 
+    def chosen_for_mail(self, addresses: Iterable[str], port: int) -> list[str]:
+        """Return the addresses of a mail server's name, if all of them may be called at this port.
+
+        Raises:
+            AddressNotAllowed: PortNotAllowed for what is not inside the operator's own networks.
+        """
+        found = self.chosen(addresses)
+        if port not in MAIL_PORTS and not all(self.names(address) for address in found):
+            raise PortNotAllowed
+        return found
+
+    def check_mail_server(self, host: str, port: int) -> None:
+        """Refuse what is bad whatever a resolver will say: an address, in any way of writing it, and a port.
+
+        Raises:
+            AddressNotAllowed
+        """
+        if (address := _written(host)) is not None:
+            self.chosen_for_mail([address], port)
+        elif port not in MAIL_PORTS and not self.allowed:
+            raise PortNotAllowed
+
 
 PUBLIC_ONLY: Final = Reach()
 
@@ -90,6 +126,34 @@ def _plain(address: str) -> IPv4Address | IPv6Address | None:
             return None
         return found.ipv4_mapped or found
     return found
+
+
+def _written(host: str) -> str | None:
+    """Return the address that a host is without a look-up, as `127.1`, `0x7f.1` and `localhost` are; None for names."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761
+        return "127.0.0.1"
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        pass
+    return _numeric(name)
+
+
+def _numeric(name: str) -> str | None:
+    """Return the IPv4 address that resolvers read in one to four numbers, decimal, octal or hexadecimal, of which the
+    last fills what is left (as inet_aton does); None for anything else."""
+    parts = name.split(".")
+    if len(parts) > 4 or not all(_NUMBER.fullmatch(part) for part in parts):
+        return None
+    try:
+        numbers = [int(part, 16 if part.startswith("0x") else 8 if part.startswith("0") else 10) for part in parts]
+    except ValueError:  # no octal number
+        return None
+    *first, last = numbers
+    if any(number > 255 for number in first) or last >= 256 ** (4 - len(first)):
+        return None
+    return str(IPv4Address(sum(number << 8 * (3 - place) for place, number in enumerate(first)) + last))
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:

@@ -24,7 +24,7 @@ from domain.rules.ids import Prefix, to_public
 from domain.rules.step_errors import StepErrorCode
 from domain.secrets import Vault
 from domain.settings import Settings
-from tests.world import World, make_world
+from tests.world import HERE, World, make_world
 
 PATIENCE_SECONDS = 15.0
 SECRET_KEY = bytes(range(32))
@@ -167,6 +167,7 @@ def settings(database_url: str, redis_url: str) -> Settings:
         redis_url=redis_url,
         secret_key=SECRET_KEY,
         allowed_origins=("https://app.example",),
+        reach=HERE,
         graphiql=True,
         demo_key="rel_demo</script>_key",
     )

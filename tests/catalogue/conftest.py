@@ -19,7 +19,7 @@ from tests.conftest import SECRET_KEY
 from tests.engine.conftest import until, working
 from tests.engine.sending_world import advance
 from tests.workers.smtp_servers import ScriptedServer
-from tests.world import World, email
+from tests.world import HERE, World, email
 
 ERRORS = """
     { stepErrors(first: 10, filter: {open: true}) { nodes {
@@ -113,7 +113,7 @@ class Post:
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str) -> Settings:
-    return Settings(database_url=database_url, redis_url=redis_url, secret_key=SECRET_KEY)
+    return Settings(database_url=database_url, redis_url=redis_url, secret_key=SECRET_KEY, reach=HERE)
 
 
 @pytest.fixture

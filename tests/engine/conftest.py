@@ -9,12 +9,13 @@ import pytest
 from cli.catcher import RunningCatcher, running_catcher
 from domain.settings import Settings
 from tests.conftest import SECRET_KEY
+from tests.world import HERE
 from workers.main import run
 
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str) -> Settings:
-    return Settings(database_url=database_url, redis_url=redis_url, secret_key=SECRET_KEY)
+    return Settings(database_url=database_url, redis_url=redis_url, secret_key=SECRET_KEY, reach=HERE)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from domain.rules.outcomes import Sent
 from domain.secrets import Vault
 from tests.engine.sending_world import claim_all, make_one, messages_of
 from tests.engine.standing import row_of
-from tests.world import IN_AN_HOUR, email, make_world
+from tests.world import HERE, IN_AN_HOUR, email, make_world
 from workers.composing import Letter, composed
 from workers.sender import Sender
 
@@ -53,7 +53,7 @@ async def test_the_sender_says_how_long_ago_the_server_answered(
 ) -> None:
     steps = [email(), email(wait=IN_AN_HOUR)]
     world = await make_world(workspace_id, actor, vault, steps=steps, port=catcher.smtp_port)
-    sender = Sender(vault, slots=4, lease=timedelta(seconds=30))
+    sender = Sender(vault, reach=HERE, slots=4, lease=timedelta(seconds=30))
     await sender.claim_and_start()
     await asyncio.wait(list(sender._tasks), timeout=20)
     await sender.stop()

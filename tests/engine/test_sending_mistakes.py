@@ -11,7 +11,7 @@ from domain.rules.actor import Actor
 from domain.secrets import Vault
 from tests.engine.sending_world import messages_of, open_error
 from tests.engine.standing import row_of
-from tests.world import email, make_world
+from tests.world import HERE, email, make_world
 from workers.sender import Sender
 from workers.smtp import SmtpAccount
 from workers.smtp_pool import SmtpPool
@@ -29,7 +29,7 @@ async def test_a_message_that_fails_by_our_mistake_three_times_is_an_error(
 ) -> None:
     world = await make_world(workspace_id, actor, vault, steps=[email()])
     (unlucky,) = world.recipient_ids
-    sender = Sender(vault, slots=10, lease=timedelta(seconds=30), pool=Mistaken())
+    sender = Sender(vault, reach=HERE, slots=10, lease=timedelta(seconds=30), pool=Mistaken())
     for failures in (1, 2, 3):
         assert (await row_of(unlucky))["status"] == "SCHEDULED", failures
         await sender.claim_and_start()

@@ -18,7 +18,7 @@ from domain.rules.smtp_replies import classify
 from domain.secrets import Vault
 from tests.engine.sending_world import advance, carry, claim_all, make_one, messages_of, open_error, set_row
 from tests.engine.standing import row_of
-from tests.world import IN_AN_HOUR, email, make_world
+from tests.world import HERE, IN_AN_HOUR, email, make_world
 from workers.composing import Letter, composed
 from workers.sender import Sender
 
@@ -242,7 +242,7 @@ async def test_a_signal_of_a_late_bounce_reaches_a_recipient_that_has_completed(
 async def test_outcomes_that_cannot_be_recorded_together_are_recorded_one_by_one(
     workspace_id: UUID, actor: Actor, vault: Vault
 ) -> None:
-    sender = Sender(vault, slots=10, lease=timedelta(seconds=30))
+    sender = Sender(vault, reach=HERE, slots=10, lease=timedelta(seconds=30))
     other_id = await keys.create_workspace("Other")
     for one in (workspace_id, other_id):
         await make_world(one, actor, vault, steps=[email()], people=3)

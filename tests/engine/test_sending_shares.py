@@ -15,7 +15,7 @@ from domain.rules.actor import Actor
 from domain.secrets import Vault
 from tests.engine.conftest import until
 from tests.engine.sending_world import claim_all
-from tests.world import World, email, make_mailbox, make_world
+from tests.world import HERE, World, email, make_mailbox, make_world
 from workers.sender import Sender
 from workers.smtp_account import SmtpTimeouts
 from workers.smtp_pool import SmtpPool
@@ -39,7 +39,7 @@ async def sending_with(vault: Vault, *, command_seconds: float, slots: int = 20)
     """A sender at work, patient with mail servers for so long."""
     pool = SmtpPool(timeouts=SmtpTimeouts(connect_seconds=2, command_seconds=command_seconds, dot_seconds=30))
     woken = asyncio.Event()
-    sender = Sender(vault, slots=slots, lease=timedelta(seconds=30), on_free=woken.set, pool=pool)
+    sender = Sender(vault, reach=HERE, slots=slots, lease=timedelta(seconds=30), on_free=woken.set, pool=pool)
 
     async def go_round() -> None:
         while True:

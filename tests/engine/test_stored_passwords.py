@@ -9,7 +9,7 @@ from domain.database import fetch
 from domain.mailboxes import MailboxFields
 from domain.refusals import Invalid
 from domain.secrets import Vault
-from tests.world import make_mailbox
+from tests.world import HERE, make_mailbox
 
 
 @pytest.mark.parametrize("kind", ["smtp", "imap"])
@@ -27,7 +27,7 @@ async def test_a_change_of_where_a_password_goes_needs_it_again_and_changes_noth
         await mailboxes.update(workspace_id, vault, mailbox_id, MailboxFields(**moved))  # type: ignore[arg-type]
     assert await fetch("SELECT * FROM mailboxes WHERE workspace_id = $1", workspace_id) == before
     again = MailboxFields(**moved, **{f"{kind}_password": "again"})  # type: ignore[arg-type]
-    await mailboxes.update(workspace_id, vault, mailbox_id, again)
+    await mailboxes.update(workspace_id, vault, mailbox_id, again, HERE)
 
 
 async def test_a_password_that_no_key_opens_any_more_follows_nobody_either(workspace_id: UUID, vault: Vault) -> None:
@@ -35,4 +35,4 @@ async def test_a_password_that_no_key_opens_any_more_follows_nobody_either(works
     other = Vault(bytes(reversed(range(32))))
     with pytest.raises(Invalid):
         await mailboxes.update(workspace_id, other, mailbox_id, MailboxFields(smtp_host="mail.evil.example"))
-    await mailboxes.update(workspace_id, other, mailbox_id, MailboxFields(smtp_host="127.0.0.1", daily_limit=7))
+    await mailboxes.update(workspace_id, other, mailbox_id, MailboxFields(smtp_host="127.0.0.1", daily_limit=7), HERE)

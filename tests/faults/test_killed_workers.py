@@ -15,6 +15,7 @@ from tests.engine.conftest import until, working
 from tests.faults.conftest import LENGTH
 from tests.faults.crew import Crew, DawdlingServer, dawdling_server
 from tests.faults.judging import drained, enrol_people, judge, run_out_leases
+from tests.world import HERE
 
 SLOTS = 10
 
@@ -71,7 +72,7 @@ async def test_a_kill_at_each_point_leaves_what_the_two_marks_promise(
             assert len(server.mails) == at_death
         await run_out_leases(workspace_id)
         healthy = Settings(
-            database_url=crew.database_url, redis_url=crew.redis_url, secret_key=SECRET_KEY, lease_seconds=1
+            database_url=crew.database_url, redis_url=crew.redis_url, secret_key=SECRET_KEY, lease_seconds=1, reach=HERE
         )
         async with working(healthy):
             await until(lambda: drained(workspace_id))

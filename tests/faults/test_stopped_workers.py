@@ -13,6 +13,7 @@ from tests.conftest import SECRET_KEY
 from tests.engine.conftest import until, working
 from tests.faults.crew import Crew, dawdling_server
 from tests.faults.judging import drained, enrol_people, judge
+from tests.world import HERE
 
 # Where it freezes: how many are unconfirmed while it sleeps. In the end all are known to be sent.
 PLACES = {"after_claim": 0, "before_mark": 0, "after_mark": 1, "after_dot": 1, "before_record": 1, "after_record": 0}
@@ -30,7 +31,7 @@ async def test_a_frozen_worker_that_wakes_after_its_lease_sends_nothing_twice(
         await frozen.stopped_itself()
         await asyncio.sleep(3.2)  # its lease runs out by itself
         healthy = Settings(
-            database_url=crew.database_url, redis_url=crew.redis_url, secret_key=SECRET_KEY, lease_seconds=3
+            database_url=crew.database_url, redis_url=crew.redis_url, secret_key=SECRET_KEY, lease_seconds=3, reach=HERE
         )
         async with working(healthy):
             await until(lambda: drained(workspace_id))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.rules.network import PUBLIC_ONLY, AddressNotAllowed, NetworksInvalid, Reach
+from domain.rules.network import PUBLIC_ONLY, AddressNotAllowed, NetworksInvalid, PortNotAllowed, Reach
 
 INSIDE = [
     *("127.0.0.1", "127.255.255.254", "10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254"),
@@ -52,3 +52,36 @@ def test_a_name_without_addresses_and_text_that_is_none_are_refused() -> None:
             PUBLIC_ONLY.chosen(found)
     with pytest.raises(NetworksInvalid):
         Reach.of("10.0.0.0/8, here")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "127.1", "0x7f.1", "2130706433", "017700000001", "localhost", "LOCALHOST.", "mail.localhost"),
+        *("10.1.2.3", "169.254.169.254", "::1", "::ffff:10.0.0.1", "0"),
+    ],
+)
+def test_a_mail_server_inside_is_refused_however_its_address_is_written(host: str) -> None:
+    with pytest.raises(AddressNotAllowed):
+        PUBLIC_ONLY.check_mail_server(host, 587)
+
+
+def test_mail_servers_of_the_public_are_called_at_the_ports_of_mail_alone() -> None:
+    for port in (25, 465, 587, 2525, 143, 993):
+        PUBLIC_ONLY.check_mail_server("mail.example.com", port)
+        assert PUBLIC_ONLY.chosen_for_mail(["8.8.8.8"], port) == ["8.8.8.8"]
+    for port in (22, 80, 5432, 6379):
+        for host in ("mail.example.com", "8.8.8.8"):
+            with pytest.raises(PortNotAllowed):
+                PUBLIC_ONLY.check_mail_server(host, port)
+        with pytest.raises(PortNotAllowed):
+            Reach.of("10.0.0.0/8").chosen_for_mail(["8.8.8.8"], port)
+
+
+def test_a_mail_server_in_the_operators_network_is_called_at_any_port() -> None:
+    reach = Reach.of("10.20.0.0/16")
+    reach.check_mail_server("10.20.0.9", 1025)
+    reach.check_mail_server("mail.internal", 1025)  # its addresses decide, when it is called
+    assert reach.chosen_for_mail(["10.20.0.9"], 1025) == ["10.20.0.9"]
+    with pytest.raises(AddressNotAllowed):
+        reach.chosen_for_mail(["10.20.0.9", "10.30.0.9"], 25)

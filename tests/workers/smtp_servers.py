@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from domain.rules.smtp_replies import Outcome
+from tests.world import HERE
 from workers.smtp import SmtpAccount, SmtpSession, SmtpTimeouts
 
 HANG, CLOSE, RESET = "hang", "close", "reset"
@@ -27,7 +28,7 @@ ANN, BOB = "ann@sender.example", "bob@recipient.example"
 
 
 def account(port: int, **changes: Any) -> SmtpAccount:
-    return SmtpAccount(**{"host": "127.0.0.1", "port": port, "security": "NONE", **changes})
+    return SmtpAccount(**{"host": "127.0.0.1", "port": port, "security": "NONE", "reach": HERE, **changes})
 
 
 async def hand_over(session: SmtpSession, sender: str = ANN, recipient: str = BOB, message: bytes = MESSAGE) -> Outcome:

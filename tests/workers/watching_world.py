@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.database import fetch
 from domain.secrets import Vault
-from tests.world import make_mailbox
+from tests.world import HERE, make_mailbox
 from workers.folder_reading import Intake
 from workers.imap import ImapTimeouts
 from workers.watcher import Watcher
@@ -52,7 +52,7 @@ async def make_watched(workspace_id: UUID, vault: Vault, port: int, **fields: ob
 @asynccontextmanager
 async def watching(vault: Vault, intake: Intake, *, poll_seconds: float = 0.2) -> AsyncIterator[Watcher]:
     """A watcher that goes on by itself while the block runs, with pauses of a test's length."""
-    watcher = Watcher(vault, intake, poll_seconds=poll_seconds, timeouts=QUICK, pauses_seconds=(0.05, 0.1))
+    watcher = Watcher(vault, intake, reach=HERE, poll_seconds=poll_seconds, timeouts=QUICK, pauses_seconds=(0.05, 0.1))
 
     stopping = asyncio.Event()
 
