@@ -5,6 +5,7 @@ Source: api.md "Transport"; stack.md sections 0, 3 and 4.
 
 import asyncio
 import gc
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -36,6 +37,7 @@ from domain.settings import Settings
 
 _KEYS_CHECKED_EVERY_SECONDS: Final = 2.0
 _GRACEFUL_SECONDS: Final = 10
+_LOOKED_EVERY_SECONDS: Final = 0.02
 
 
 def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> Starlette:
@@ -102,7 +104,8 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
                 allow_origins=list(settings.allowed_origins),
                 allow_methods=["GET", "POST"],
                 allow_headers=["authorization", "content-type", "accept"],
-                expose_headers=["x-request-id"],
+                allow_credentials=False,  # keys travel in a header that pages set themselves, never in cookies
+                expose_headers=["x-request-id", "retry-after"],
                 max_age=600,
             )
         ],
@@ -110,6 +113,23 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
     )
     app.state.process = process
     return app
+
+
+class ApiServer(uvicorn.Server):
+    """The server, which tells its streams and sockets to come again elsewhere before it ends."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        assert isinstance(self.config.app, Starlette)
+        process: ServerParts = self.config.app.state.process
+        process.closing.set()
+        for listening in self.servers:
+            listening.close()
+        # Uvicorn lets requests finish, but closes sockets (1012) with whatever they are being answered.
+        for _ in range(int(_GRACEFUL_SECONDS / 2 / _LOOKED_EVERY_SECONDS)):
+            if not process.answering:
+                break
+            await asyncio.sleep(_LOOKED_EVERY_SECONDS)
+        await super().shutdown(sockets)
 
 
 def tune_garbage_collection() -> None:
@@ -135,7 +155,7 @@ def server(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> uvic
         ws_ping_timeout=PONG_WITHIN_SECONDS,
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
     )
-    return uvicorn.Server(config)
+    return ApiServer(config)
 
 
 async def serve(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> None:

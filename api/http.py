@@ -19,11 +19,13 @@ from api.auth import secret_of_header
 from api.declaring import refuse_without_scope
 from api.documents import is_storable, prepare
 from api.errors import BAD_REQUEST, BAD_USER_INPUT, VALIDATION_FAILED, RequestRefused, formatted, new_request_id
+from api.event_stream import EVENT_STREAM, EventStream, subscription_stream, wants_events, whole
 from api.graphiql import graphiql_page
 from api.server_pages import names_loopback
 from api.server_parts import ServerParts
 
 BODY_LIMIT_BYTES: Final = 256 * 1024
+PERSISTED_QUERY_NOT_SUPPORTED: Final = "PERSISTED_QUERY_NOT_SUPPORTED"
 _JSON: Final = "application/json"
 _RESPONSE_JSON: Final = "application/graphql-response+json"
 
@@ -52,17 +54,23 @@ class GraphQLOverHttp:
         media_type = _answered_in(request.headers.get("accept", ""))
         try:
             status, answer = await self._answer(request, request_id, strict=media_type == _RESPONSE_JSON)
+            if isinstance(answer, EventStream):
+                return answer
         except RequestRefused as refused:
             status, answer = refused.status, {"errors": formatted([refused], request_id)}
         except Exception as problem:
             status, answer = 500, {"errors": formatted([problem], request_id)}
         answer["extensions"] = answer.get("extensions", {}) | {"requestId": request_id}
+        streamed = media_type == EVENT_STREAM and status == 200
         headers = {"x-request-id": request_id, "cache-control": "no-store"}
         if status == 401:
             headers["www-authenticate"] = "Bearer"
         if status == 405:
             headers["allow"] = "GET, POST" if request.method not in ("GET", "HEAD") else "POST"
-        return Response(orjson.dumps(answer), status, headers, media_type=f"{media_type}; charset=utf-8")
+        if media_type == EVENT_STREAM and not streamed:
+            media_type = _JSON
+        body = whole(answer) if streamed else orjson.dumps(answer)
+        return Response(body, status, headers, media_type=f"{media_type}; charset=utf-8")
 
     def _wants_page(self, request: Request) -> bool:
         return (
@@ -72,22 +80,40 @@ class GraphQLOverHttp:
             and "text/html" in request.headers.get("accept", "")
         )
 
-    async def _answer(self, request: Request, request_id: str, *, strict: bool) -> tuple[int, dict[str, Any]]:
+    async def _answer(
+        self, request: Request, request_id: str, *, strict: bool
+    ) -> tuple[int, dict[str, Any]] | tuple[int, EventStream]:
         if request.method not in ("GET", "POST"):
             raise RequestRefused(405, BAD_REQUEST, "GraphQL is asked with POST, or with GET for queries.")
-        caller = await self._process.keys.caller(secret_of_header(request.headers.get("authorization")))
+        secret = secret_of_header(request.headers.get("authorization"))
+        caller = await self._process.keys.caller(secret)
         asked = await _read(request)
         prepared = prepare(self._process.schema._schema, asked.query, asked.variables)
         if prepared.document is None:
             return (400 if strict else 200), {"errors": formatted(prepared.errors, request_id, document=True)}
         operation = operation_of(prepared.document, asked.operation_name)
-        if operation.operation is OperationType.SUBSCRIPTION:
+        streamed = operation.operation is OperationType.SUBSCRIPTION
+        if streamed and not wants_events(request.headers.get("accept", "")):
             raise RequestRefused(
-                400, BAD_REQUEST, "Subscriptions need a WebSocket with the protocol graphql-transport-ws."
+                400,
+                BAD_REQUEST,
+                "A subscription needs a WebSocket with the protocol graphql-transport-ws, or the header "
+                f"“Accept: {EVENT_STREAM}”.",
             )
         if operation.operation is OperationType.MUTATION and request.method == "GET":
             raise RequestRefused(405, BAD_REQUEST, "A GET never changes anything. Send mutations with POST.")
         refuse_without_scope(self._process.schema._schema, prepared.document, operation, caller)
+        if streamed:
+            return 200, await subscription_stream(
+                self._process,
+                caller,
+                secret,
+                asked.query,
+                prepared.document,
+                operation,
+                asked.variables or {},
+                request_id,
+            )
         result = await self._process.schema.execute(
             asked.query,
             variable_values=asked.variables,
@@ -127,6 +153,11 @@ def checked(parameters: object) -> Asked:
     if not isinstance(parameters, Mapping):
         raise RequestRefused(400, BAD_REQUEST, "The request must be a JSON object with “query”.")
     query = parameters.get("query")
+    extensions = parameters.get("extensions")
+    if query is None and isinstance(extensions, Mapping) and "persistedQuery" in extensions:
+        raise RequestRefused(
+            400, PERSISTED_QUERY_NOT_SUPPORTED, "PersistedQueryNotSupported"
+        )  # Apollo's link sends all
     if not isinstance(query, str) or not query.strip():
         raise RequestRefused(400, BAD_REQUEST, "The request has no “query” with a GraphQL document.")
     for name, kind, words in (
@@ -196,9 +227,9 @@ def _decoded(text: bytes, what: str) -> Any:
 
 
 def _answered_in(accept: str) -> str:
-    """Return the media type of the answer: the one of the two named first; the newer only where it is asked for."""
+    """Return the media type of the answer: the one of the three that is named first, else `application/json`."""
     for wanted in accept.lower().split(","):
         name = wanted.split(";")[0].strip()
-        if name in (_JSON, _RESPONSE_JSON):
+        if name in (_JSON, _RESPONSE_JSON, EVENT_STREAM):
             return name
     return _JSON

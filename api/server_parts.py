@@ -1,7 +1,8 @@
 """What belongs to one API process, whatever the transport: made once by `create_app`, handed to each operation."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from strawberry import Schema
@@ -10,6 +11,7 @@ from api.auth import KeyRing
 from api.context import Caller, Context
 from api.loaders import Loaders
 from api.ring import Hub
+from api.sharing import Selections
 from domain.mailbox_sign_in import ImapSignIn, SmtpSignIn, TextSignIn
 from domain.rules.step_errors import StepErrorCode
 from domain.secrets import Vault
@@ -42,6 +44,9 @@ class ServerParts:
     keys: KeyRing
     vault: Vault
     try_mailbox: TryMailbox | None = None
+    selections: Selections = field(default_factory=Selections)
+    closing: asyncio.Event = field(default_factory=asyncio.Event)  # set when this server is told to end
+    answering: int = 0  # queries and mutations being carried out for sockets
 
     def context(self, caller: Caller, request_id: str) -> Context:
         """Return the surroundings of one operation, with loaders of its own."""

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import orjson
@@ -34,9 +34,11 @@ from graphql.execution import ExecutionResult
 
 from api.context import Caller
 from api.errors import formatted, new_request_id
-from api.server_parts import ServerParts
 from domain.feed import Event
 from domain.reading.events import EventRow
+
+if TYPE_CHECKING:
+    from api.server_parts import ServerParts
 
 _KEPT_BYTES_AT_MOST: Final = 4 * 1024 * 1024  # of one selection; its newest payloads stay
 _KEPT_SECONDS: Final = 1.0  # `recipient` is as it is now: a later asker gets a later answer
@@ -57,7 +59,12 @@ class Selection:
     """What equal subscribers want to know of each event."""
 
     def __init__(
-        self, process: ServerParts, caller: Caller, document: DocumentNode, name: str | None, variables: dict[str, Any]
+        self,
+        process: "ServerParts",
+        caller: Caller,
+        document: DocumentNode,
+        name: str | None,
+        variables: dict[str, Any],
     ) -> None:
         self._process = process
         self._caller = caller
@@ -161,7 +168,7 @@ class Selections:
     @contextmanager
     def joined(
         self,
-        process: ServerParts,
+        process: "ServerParts",
         caller: Caller,
         text: str,
         document: DocumentNode,

@@ -94,7 +94,10 @@ async def received(process: ServerParts, receivers: Receivers) -> AsyncGenerator
             yield batch._replace(events=[event for event in batch.events if receivers.gets(event)])
 
 
-@strawberry.type(description="What is told while it happens, over a WebSocket with the protocol graphql-transport-ws.")
+@strawberry.type(
+    description="What is told while it happens, over a WebSocket with the protocol graphql-transport-ws, "
+    "or as Server-Sent Events."
+)
 class Subscription:
     @subscription(
         "Each change of a recipient, once and in order. With `after`, what was missed comes first: read a page with "

@@ -6,14 +6,13 @@ Source: the graphql-transport-ws protocol; stack.md section 4; api.md "Transport
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from datetime import timedelta
 from typing import Any, Final, cast
 
 import orjson
-from graphql import GraphQLError, OperationType
-from graphql.execution.values import get_argument_values, get_variable_values
+from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -35,8 +34,8 @@ from api.http import Asked, checked, operation_of
 from api.key_set import KeySetUnreachable
 from api.ring import QUIET_SECONDS, Batch
 from api.server_parts import ServerParts
-from api.sharing import Selections, root_field
-from api.subscriptions import chosen, received
+from api.subscriptions import received
+from api.telling import NotExecuted, subscribed
 
 log = logging.getLogger("relance.websocket")
 
@@ -90,7 +89,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         except WebSocketDisconnected:
             return
         except Exception as problem:
-            if isinstance(problem, _NotExecuted):
+            if isinstance(problem, NotExecuted):
                 told: Any = formatted(problem.errors, request_id, document=problem.document)
             else:
                 told = formatted([problem], request_id)
@@ -116,12 +115,22 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         caller = await process.keys.caller(self.context.secret)
         prepared = prepare(process.schema._schema, asked.query, asked.variables)
         if prepared.document is None:
-            raise _NotExecuted(prepared.errors, document=True)
+            raise NotExecuted(prepared.errors, document=True)
         definition = operation_of(prepared.document, asked.operation_name)
         refuse_without_scope(process.schema._schema, prepared.document, definition, caller)
         if definition.operation is OperationType.SUBSCRIPTION:
             await self._tell(operation, asked, caller)
             return
+        process.answering += 1
+        try:
+            await self._answer(operation, asked, caller, request_id)
+        finally:
+            process.answering -= 1
+
+    async def _answer(
+        self, operation: Operation[Connection, None], asked: Asked, caller: Caller, request_id: str
+    ) -> None:
+        process = self.view.process
         result = await process.schema.execute(
             asked.query,
             variable_values=asked.variables,
@@ -129,7 +138,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
             context_value=process.context(caller, request_id),
         )
         if result.errors and result.data is None and all(not error.path for error in result.errors):
-            raise _NotExecuted(result.errors)
+            raise NotExecuted(result.errors)
         payload: dict[str, Any] = {"data": result.data, "extensions": {"requestId": request_id}}
         if result.errors:
             payload["errors"] = formatted(result.errors, request_id)
@@ -139,20 +148,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
     async def _tell(self, operation: Operation[Connection, None], asked: Asked, caller: Caller) -> None:
         """Send this subscriber its events until the operation is cancelled, or the hub ends it."""
         process = self.view.process
-        schema = process.schema._schema
-        document = prepare(schema, asked.query, asked.variables).document
+        document = prepare(process.schema._schema, asked.query, asked.variables).document
         assert document is not None
-        assert schema.subscription_type is not None
         definition = operation_of(document, asked.operation_name)
-        variables = get_variable_values(schema, definition.variable_definitions or (), asked.variables or {})
-        if isinstance(variables, list):
-            raise _NotExecuted(variables)
-        field = root_field(document, definition)
-        arguments = get_argument_values(schema.subscription_type.fields[field.name.value], field, variables)
-        receivers = await chosen(
-            caller.workspace_id, arguments.get("sequenceId"), arguments.get("recipientIds"), arguments.get("after")
-        )
-        joined = self.view.selections.joined(process, caller, asked.query, document, definition, asked.variables or {})
+        receivers, joined = await subscribed(process, caller, asked.query, document, definition, asked.variables or {})
         head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
         with joined as selection:
             async with aclosing(received(process, receivers)) as batches:
@@ -191,15 +190,6 @@ def _too_many_operations() -> RequestRefused:
     return RequestRefused(429, BAD_REQUEST, message, reason="TOO_MANY_OPERATIONS", allowed=OPERATIONS_AT_MOST)
 
 
-class _NotExecuted(Exception):
-    """The operation was refused before anything was executed."""
-
-    def __init__(self, errors: Sequence[GraphQLError], *, document: bool = False) -> None:
-        super().__init__("not executed")
-        self.errors = errors
-        self.document = document  # whether they were found in the document itself
-
-
 def _names_operation(message: Mapping[str, Any]) -> bool:
     if not isinstance(message.get("id"), str) or not message["id"]:
         return False
@@ -236,7 +226,6 @@ class GraphQLOverWebSocket(GraphQL[Connection, None]):
             allowed_origins=process.settings.allowed_origins,
         )
         self.process = process
-        self.selections = Selections()
         self._open: set[Connection] = set()
 
     def decode_json(self, data: str | bytes) -> object:

@@ -3,15 +3,19 @@
 Source: `.env.example` names and explains each of them for the operator.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from domain.connections import credentials
 from domain.rules.network import PUBLIC_ONLY, NetworksInvalid, Reach
 from domain.secrets import read_key
 from domain.sign_in import SignIn, problem_of_jwks_url
+
+# As browsers write it: a slash at the end, or capitals, would never match.
+_ORIGIN: Final = re.compile(r"\*|https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 
 
 class SettingsInvalid(Exception):
@@ -113,6 +117,12 @@ def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         problems.append(problem_of_url)
     if text := environment.get("RELANCE_ALLOWED_ORIGINS"):
         values["allowed_origins"] = tuple(origin.strip() for origin in text.split(",") if origin.strip())
+        problems += [
+            f"RELANCE_ALLOWED_ORIGINS names “{origin[:200]}”; an origin is a scheme and a host, with a port where "
+            "it is not the usual one, and nothing after it: https://app.example.com. * alone allows any."
+            for origin in values["allowed_origins"]
+            if not _ORIGIN.fullmatch(origin)
+        ]
     if text := environment.get("RELANCE_GRAPHIQL"):
         if text.lower() in ("on", "off"):
             values["graphiql"] = text.lower() == "on"

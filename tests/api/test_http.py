@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
 from domain import keys
-from tests.api.conftest import Api
+from domain.settings import Settings
+from tests.api.conftest import Api, serving
 
 RESPONSE_JSON = "application/graphql-response+json"
 
@@ -95,7 +97,9 @@ async def test_fragments_that_double_themselves_cost_nothing(api: Api) -> None:
     ("body", "content_type", "status"),
     [
         (b'{"query": "{ __typename }"}', "application/json; charset=utf-8", 200),
-        (b'{"query": "{ __typename }"}', "text/plain", 415),
+        (b'{"query": "{ __typename }"}', "text/plain", 415),  # the three that a page may post without being asked
+        (b"query={__typename}", "application/x-www-form-urlencoded", 415),
+        (b"--x--", "multipart/form-data; boundary=x", 415),
         (b"{", "application/json", 400),
         (b"", "application/json", 400),
         (b"{}", "application/json", 400),
@@ -163,3 +167,13 @@ async def test_browsers_of_other_origins_are_let_in_only_where_allowed(api: Api)
     assert allowed.headers["access-control-allow-origin"] == "https://app.example"
     refused = await api.http.options("/graphql", headers=asking | {"origin": "https://evil.example"})
     assert "access-control-allow-origin" not in refused.headers
+    for answer in (allowed, refused):
+        assert "access-control-allow-credentials" not in answer.headers
+
+
+async def test_any_origin_may_be_let_in_but_never_with_cookies(settings: Settings) -> None:
+    async with serving(replace(settings, allowed_origins=("*",))) as running, httpx.AsyncClient() as http:
+        headers = {"origin": "https://any.example", "cookie": "a=b", "access-control-request-method": "POST"}
+        answer = await http.options(f"http://127.0.0.1:{running.config.port}/graphql", headers=headers)
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in answer.headers

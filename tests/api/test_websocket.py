@@ -2,19 +2,41 @@
 
 import asyncio
 import json
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 import websockets
+from websockets.asyncio.client import ClientConnection
+from websockets.typing import Subprotocol
 
+from api.server_parts import ServerParts
 from api.websocket import OPERATIONS_AT_MOST
 from domain import feed, keys, recipients
 from domain.connections import credentials
-from tests.api.conftest import Api
+from domain.settings import Settings
+from tests.api.conftest import Api, Socket, serving
 from tests.conftest import Servers
 
+INIT: dict[str, Any] = {"type": "connection_init"}
+SUBSCRIBE: dict[str, Any] = {
+    "id": "1",
+    "type": "subscribe",
+    "payload": {"query": "subscription { recipientEvents { id } }"},
+}
 EVENTS = "subscription ($after: String) { recipientEvents(after: $after) { id status } }"
+
+
+async def _closed(raw: ClientConnection) -> int:
+    """The code with which the server closes, whatever it says before."""
+    with suppress(websockets.ConnectionClosed):
+        async with asyncio.timeout(10):
+            async for _ in raw:
+                pass
+    assert raw.close_code is not None
+    return raw.close_code
 
 
 async def test_broken_documents_do_not_close_the_socket(api: Api) -> None:
@@ -53,10 +75,14 @@ async def test_the_key_may_come_in_three_ways(api: Api, name: str) -> None:
         assert (await socket.message())["type"] == "next"
 
 
-async def test_a_revoked_key_closes_its_sockets_within_seconds(api: Api) -> None:
-    async with api.socket() as socket:
+@pytest.mark.parametrize("end", ["revoked", "expired"])
+async def test_a_key_that_has_ended_closes_its_sockets_within_seconds(api: Api, end: str) -> None:
+    expires_at = datetime.now(UTC) + timedelta(seconds=1) if end == "expired" else None
+    key = await keys.create(api.workspace_id, "ending", expires_at=expires_at)
+    async with api.socket(apiKey=key.secret) as socket:
         await socket.start(EVENTS, {})
-        await keys.revoke(api.key.secret)
+        if end == "revoked":
+            await keys.revoke(key.secret)
         with pytest.raises(websockets.ConnectionClosed) as closed:
             await asyncio.wait_for(socket.message(), 12)
     assert closed.value.rcvd is not None
@@ -81,6 +107,65 @@ async def test_a_message_against_the_protocol_closes_with_its_code(api: Api, mes
             await asyncio.wait_for(raw.recv(), 10)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == code
+
+
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [
+        ([INIT, INIT], 4429),
+        ([INIT, SUBSCRIBE, SUBSCRIBE], 4409),
+    ],
+)
+async def test_what_may_be_said_once_closes_the_socket_when_it_is_said_twice(
+    api: Api, messages: list[dict[str, Any]], code: int
+) -> None:
+    async with api.raw_socket() as raw:
+        for message in messages:
+            if message is INIT:
+                message = INIT | {"payload": {"apiKey": api.key.secret}}
+            await raw.send(json.dumps(message))
+            if message["type"] == "connection_init" and messages.count(INIT) == 1:
+                await asyncio.wait_for(raw.recv(), 10)
+        assert await _closed(raw) == code
+
+
+async def test_whoever_says_nothing_at_first_is_closed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.websocket.INIT_TIMEOUT", timedelta(seconds=0.1))
+    async with serving(settings) as running:
+        address = f"ws://127.0.0.1:{running.config.port}/graphql"
+        async with websockets.connect(address, subprotocols=[Subprotocol("graphql-transport-ws")]) as raw:
+            assert await _closed(raw) == 4408
+
+
+async def test_a_server_that_ends_finishes_what_a_socket_asked_for_and_says_come_again(
+    api: Api, settings: Settings, database_url: str
+) -> None:
+    outside = await asyncpg.connect(**credentials(database_url))
+    async with serving(settings) as running:
+        address = f"ws://127.0.0.1:{running.config.port}/graphql"
+        async with websockets.connect(address, subprotocols=[Subprotocol("graphql-transport-ws")]) as raw:
+            await raw.send(json.dumps(INIT | {"payload": {"apiKey": api.key.secret}}))
+            await asyncio.wait_for(raw.recv(), 10)
+            socket = Socket(raw)
+            held = outside.transaction()
+            await held.start()
+            await outside.execute("LOCK TABLE sequences IN EXCLUSIVE MODE")
+            try:
+                await socket.start('mutation { sequenceCreate(input: {name: "Last"}) { sequence { name } } }')
+                process: ServerParts = running.config.app.state.process  # type: ignore[union-attr]
+                for _ in range(500):
+                    if process.answering:
+                        break
+                    await asyncio.sleep(0.01)
+                assert process.answering
+                running.should_exit = True
+                await asyncio.sleep(0.5)
+            finally:
+                await held.rollback()
+            answered = await socket.message()
+            assert answered["payload"]["data"] == {"sequenceCreate": {"sequence": {"name": "Last"}}}
+            assert await _closed(raw) == 1012  # which graphql-ws takes for a reason to connect again
+    await outside.close()
 
 
 async def test_an_operation_the_client_completes_is_over_and_its_id_is_free_again(api: Api) -> None:

@@ -40,6 +40,13 @@ def test_the_example_of_settings_names_every_setting_and_no_other() -> None:
 
 def test_every_wrong_setting_is_named_at_once() -> None:
     with pytest.raises(SettingsInvalid) as refused:
-        read_settings({"DATABASE_URL": "mysql://x", "RELANCE_PORT": "0", "RELANCE_SECRET_KEY": "short"})
-    named = {"DATABASE_URL", "REDIS_URL", "RELANCE_PORT", "RELANCE_SECRET_KEY"}
+        read_settings(
+            {
+                "DATABASE_URL": "mysql://x",
+                "RELANCE_PORT": "0",
+                "RELANCE_SECRET_KEY": "short",
+                "RELANCE_ALLOWED_ORIGINS": "https://app.example.com/, https://other.example:8443",
+            }
+        )
+    named = {"DATABASE_URL", "REDIS_URL", "RELANCE_PORT", "RELANCE_SECRET_KEY", "RELANCE_ALLOWED_ORIGINS"}
     assert {line.split()[0] for line in refused.value.problems} == named

@@ -46,8 +46,8 @@ def chromium() -> str:
 def node() -> str:
     """Return Node's path; the packages of `js/` are there then."""
     path = found("node", "Get Node.js 20 or later with: apt-get install nodejs npm")
-    if not (JS / "node_modules" / "graphql-ws").is_dir():
-        missing("The graphql-ws client", "Get it with: npm ci --prefix tests/witness/js")
+    if not (JS / "node_modules" / "graphql-ws").is_dir() or not (JS / "node_modules" / "graphql-sse").is_dir():
+        missing("A client of npm", "Get all of them with: npm ci --prefix tests/witness/js --ignore-scripts")
     return path
 
 
