@@ -18,6 +18,7 @@ from cli.embedded import Servers
 from domain import authoring, enrolment, keys, mailboxes, sending, sequences
 from domain.contacts import ContactFields
 from domain.database import database, fetch
+from domain.mailbox_fields import MailboxFields
 from domain.migrating import migrate
 from domain.plans import SequenceSettings
 from domain.rules.actor import ENGINE
@@ -78,7 +79,7 @@ async def _measured(servers: Servers, number: int, what: str) -> Cost:
 
 async def _prepare(what: str) -> None:
     workspace_id = await keys.create_workspace("Bench")
-    fields = mailboxes.MailboxFields(
+    fields = MailboxFields(
         address="jobs@sender.example",
         smtp_host="127.0.0.1",
         smtp_security="NONE",

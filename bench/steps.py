@@ -39,6 +39,7 @@ from domain.connections import credentials
 from domain.contacts import ContactFields
 from domain.database import database, fetch
 from domain.enrolment import Candidate, Enrolment
+from domain.mailbox_fields import MailboxFields
 from domain.migrating import migrate
 from domain.plans import SequenceSettings
 from domain.ringing import EVENTS_CHANNEL
@@ -118,7 +119,7 @@ async def _prepare(servers: Servers, sink: Sink) -> None:
             await mailboxes.create(
                 workspace_id,
                 vault,
-                mailboxes.MailboxFields(
+                MailboxFields(
                     address=f"jobs{number}@sender{number % 20}.example",
                     display_name="Jo Recruiter",
                     smtp_host="127.0.0.1",

@@ -29,7 +29,7 @@ from cli.demo_content import (
 from domain import authoring, enrolment, mailboxes, recipients, sequences, signals
 from domain.database import fetch
 from domain.enrolment import Candidate, Enrolment
-from domain.mailboxes import MailboxFields
+from domain.mailbox_fields import MailboxFields
 from domain.plans import SequenceSettings
 from domain.refusals import Refusal
 from domain.rules.actor import Actor, ActorKind

@@ -13,36 +13,17 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
-from domain.changes import Change
-from domain.database import Tx, fetch, outlast_running, tx
-from domain.plans import load_plans
+from domain.database import Tx, outlast_running, tx
+from domain.ending_suppressed import end_next, settle_batch
 from domain.refusals import Invalid, NotFound
-from domain.rules import moves
-from domain.rules.actor import Actor, ActorKind
+from domain.rules.actor import Actor
 from domain.rules.addresses import EmailInvalid, address_key, domain_key, normalise_email, phone_key
-from domain.rules.event_types import EventType
-from domain.rules.lifecycle import Signal, effect_of
 from domain.rules.phones import PhoneInvalid, normalise_phone
 from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
 from domain.suppression import Entry, kept_as, suppress
-from domain.writing import read, write
 
-BATCH: Final = 500
 _BATCHES_BEFORE_THE_ANSWER: Final = 40
 NOTE_LENGTH: Final = 1_000
-
-# The contacts `c` that an entry of kind $2 and value $3 is about, each by an index of its own. Erased ones have no
-# open recipients. A domain is compared backwards, so that it and all below it stand together.
-_CONCERNED: Final = """
-    SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'CONTACT' AND c.id::text = $3
-    UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'ADDRESS' AND c.email_key = $3
-    UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'PHONE' AND c.phone_key = $3
-    UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'ERASED' AND c.email_hash = $3
-    UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'ERASED' AND c.phone_hash = $3
-    UNION SELECT c.id FROM contacts c WHERE c.workspace_id = $1 AND $2 = 'DOMAIN'
-        AND (reverse(split_part(c.email_key, '@', 2)) = reverse($3)
-            OR reverse(split_part(c.email_key, '@', 2)) LIKE reverse($3) || '.%')
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +61,7 @@ async def create(
 async def put(
     workspace_id: UUID, actor: Actor, wanted: Wanted, *, source: SuppressionSource = SuppressionSource.API
 ) -> Suppressing:
-    """Suppress, and end the first BATCH of the open recipients concerned, in one transaction.
+    """Suppress, and end the first batch of the open recipients concerned, in one transaction.
 
     Raises:
         Invalid, NotFound
@@ -100,8 +81,7 @@ async def put(
         )
         if found is None:  # lifted at this very moment
             raise NotFound("suppression")
-        ended, in_flight, more = await _end_batch(t, kept, actor)
-        await _set_settling(t, found, more)
+        ended, in_flight, _ = await end_next(t, found, kept, actor)
         return Suppressing(found, ended, in_flight, bool(made))
 
     return await tx(workspace_id, work)
@@ -186,33 +166,6 @@ async def lift(workspace_id: UUID, actor: Actor, suppression_id: UUID, because: 
     return await tx(workspace_id, work)
 
 
-async def unsettled() -> list[tuple[UUID, UUID]]:
-    """Return suppressions, as (workspace, id), whose recipients have not all been ended yet."""
-    rows = await fetch("SELECT workspace_id, id FROM suppressions WHERE settling ORDER BY id LIMIT 20")
-    return [(row["workspace_id"], row["id"]) for row in rows]
-
-
-async def settle_batch(workspace_id: UUID, suppression_id: UUID) -> tuple[int, int, bool]:
-    """End the next open recipients that a suppression is about: how many, messages in flight, and whether more wait."""
-
-    async def work(t: Tx) -> tuple[int, int, bool]:
-        row = await t.fetchrow(
-            "SELECT kind, value, created_by_kind, created_by_id FROM suppressions "
-            "WHERE workspace_id = $1 AND id = $2 AND settling AND lifted_at IS NULL",
-            t.workspace_id,
-            suppression_id,
-        )
-        if row is None:
-            return 0, 0, False
-        entry = Entry(SuppressionKind(row["kind"]), row["value"])
-        actor = Actor(ActorKind(row["created_by_kind"]), row["created_by_id"])
-        ended, in_flight, more = await _end_batch(t, entry, actor)
-        await _set_settling(t, suppression_id, more)
-        return ended, in_flight, more
-
-    return await tx(workspace_id, work)
-
-
 def entry_of(wanted: Wanted) -> Entry:
     """Return what is suppressed, as it is compared.
 
@@ -254,57 +207,6 @@ async def _refuse_unknown(t: Tx, contact_id: UUID) -> None:
         "SELECT EXISTS (SELECT FROM contacts WHERE workspace_id = $1 AND id = $2)", t.workspace_id, contact_id
     ):
         raise NotFound("contact", field=["contactId"])
-
-
-async def _set_settling(t: Tx, suppression_id: UUID, settling: bool) -> None:
-    await t.execute(
-        "UPDATE suppressions SET settling = $3 WHERE workspace_id = $1 AND id = $2 AND settling <> $3",
-        t.workspace_id,
-        suppression_id,
-        settling,
-    )
-
-
-async def _end_batch(t: Tx, entry: Entry, actor: Actor) -> tuple[int, int, bool]:
-    """End up to a batch of the open recipients concerned; return how many, messages in flight, whether more wait."""
-    rows = await t.fetch(
-        f"""
-        SELECT r.id FROM recipients r
-        WHERE r.workspace_id = $1 AND r.end_reason IS NULL AND r.deleted_at IS NULL AND r.contact_id IN ({_CONCERNED})
-        ORDER BY r.id LIMIT $4
-        """,
-        t.workspace_id,
-        entry.kind,
-        entry.value,
-        BATCH + 1,
-    )
-    found = [row["id"] for row in rows[:BATCH]]
-    ended = await end_suppressed(t, found, actor)
-    in_flight = await t.fetchval(
-        "SELECT count(*) FROM messages WHERE workspace_id = $1 AND recipient_id = ANY($2::uuid[]) "
-        "AND state = 'HANDING_OVER'",
-        t.workspace_id,
-        found,
-    )
-    return ended, in_flight, len(rows) > BATCH
-
-
-async def end_suppressed(t: Tx, recipient_ids: Sequence[UUID], actor: Actor) -> int:
-    """End these recipients as the signal table says of a suppression from elsewhere; return how many ended."""
-    count, waiting = 0, list(recipient_ids)
-    while waiting:
-        recipients = await read(t, waiting)
-        plans = await load_plans(t, [recipient.sequence_id for recipient in recipients.values()])
-        changes = []
-        for before in recipients.values():
-            reason = effect_of(Signal.SUPPRESSION_ELSEWHERE, before.status).end_reason
-            if reason is not None:
-                after = moves.end(before, plans[before.sequence_id], reason, t.now)
-                changes.append(Change(before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor))
-        written = await write(t, changes)
-        count += len(written)
-        waiting = [change.before.id for change in changes if change.before.id not in written]
-    return count
 
 
 def _checked_text(text: str, name: str) -> str:

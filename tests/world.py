@@ -8,6 +8,7 @@ from uuid import UUID
 from domain import authoring, enrolment, mailboxes, sequences, text_mailboxes
 from domain.contacts import ContactFields
 from domain.database import fetch
+from domain.mailbox_fields import MailboxFields
 from domain.plans import SequenceSettings
 from domain.rules.actor import Actor
 from domain.rules.guardrails import GuardrailCause, Hold
@@ -74,7 +75,7 @@ async def make_mailbox(workspace_id: UUID, vault: Vault, port: int = 2525, **fie
         "minimum_gap_seconds": 0,
         "daily_limit": 100_000,
     } | fields
-    return await mailboxes.create(workspace_id, vault, mailboxes.MailboxFields(**given), HERE)  # type: ignore[arg-type]
+    return await mailboxes.create(workspace_id, vault, MailboxFields(**given), HERE)  # type: ignore[arg-type]
 
 
 async def make_number(workspace_id: UUID, vault: Vault, url: str, **fields: object) -> UUID:

@@ -29,20 +29,20 @@ from redis.exceptions import RedisError
 
 from domain import (
     deeds,
+    ending_suppressed,
     error_groups,
     faults,
     guardrails,
     inbound,
-    mailboxes,
     pending,
     public_holidays,
     retention,
     sending,
     settling,
-    suppressing,
     trial_mails,
     turns,
     unconfirmed,
+    unsendable,
     watching,
     webhook_delivery,
 )
@@ -184,7 +184,7 @@ async def _put_pending() -> bool:
 
 
 async def _fail_unsendable() -> bool:
-    return await mailboxes.fail_due_without_mailbox() > 0
+    return await unsendable.fail_due_without_mailbox() > 0
 
 
 async def _guard() -> bool:
@@ -210,8 +210,8 @@ async def _settle() -> bool:
     more = False
     for workspace_id, sequence_id in (await settling.unsettled())[:_SETTLED_AT_ONCE]:
         more = await settling.settle_batch(workspace_id, sequence_id) > 0 or more
-    for workspace_id, suppression_id in await suppressing.unsettled():
-        more = (await suppressing.settle_batch(workspace_id, suppression_id))[2] or more
+    for workspace_id, suppression_id in await ending_suppressed.unsettled():
+        more = (await ending_suppressed.settle_batch(workspace_id, suppression_id))[2] or more
     return more
 
 

@@ -18,8 +18,8 @@ from api.mutations.refusals import MailboxNotConnected, told
 from api.server_parts import SignInRefused, parts_of
 from api.types.step_errors import SuggestedFix
 from domain import mailboxes
+from domain.mailbox_fields import CLEARABLE, MailboxFields, RampUp
 from domain.mailbox_sign_in import imap_sign_in, sending_sign_in
-from domain.mailboxes import MailboxFields, RampUp
 from domain.refusals import Invalid
 from domain.rules.access import Scope
 from domain.rules.ids import Prefix
@@ -189,7 +189,7 @@ class MailboxMutations:
     )
     async def mailbox_update(self, info: Info, input: MailboxUpdateInput) -> MailboxUpdatePayload | None:
         me, key = info.context.caller, _key(input.id)
-        clears = [name for name in mailboxes.CLEARABLE if getattr(input, name) is None]
+        clears = [name for name in CLEARABLE if getattr(input, name) is None]
         reach = info.context.settings.reach
         await mailboxes.update(me.workspace_id, info.context.vault, key, _fields(input), reach, clears=clears)
         return MailboxUpdatePayload(mailbox_key=key)

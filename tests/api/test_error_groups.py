@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from domain import mailboxes
+from domain import mailboxes, unsendable
 from tests.api.conftest import Api, rcp, seq
 from tests.world import World, email, make_mailbox
 
@@ -26,7 +26,7 @@ RETRIED = "matched retried refused ended errorGroup { id count }"
 async def lost(api: Api, people: int = 3) -> World:
     world = await api.world(steps=[email()], people=people)
     await mailboxes.disconnect(api.workspace_id, world.mailbox_id)
-    await mailboxes.fail_due_without_mailbox()
+    await unsendable.fail_due_without_mailbox()
     return world
 
 

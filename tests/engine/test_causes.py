@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import authoring, contacts, enrolment, mailboxes, recipients, sending, sequences, step_edits
+from domain import authoring, contacts, enrolment, mailboxes, recipients, sending, sequences, step_edits, unsendable
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.delivery import NotSendable, Result, record
@@ -65,7 +65,7 @@ async def test_a_connected_mailbox_clears_its_errors_and_a_lost_one_brings_them_
 ) -> None:
     world = await make_world(workspace_id, actor, vault, steps=[email()], people=3)
     await mailboxes.disconnect(workspace_id, world.mailbox_id)
-    await mailboxes.fail_due_without_mailbox()
+    await unsendable.fail_due_without_mailbox()
     versions = {one: (await row_of(one))["version"] for one in world.recipient_ids}
     events = (await fetch("SELECT count(*) AS n FROM events WHERE workspace_id = $1", workspace_id))[0]["n"]
     for one in world.recipient_ids:
@@ -185,7 +185,7 @@ async def test_people_enrolled_before_there_was_a_mailbox_get_one_with_the_retry
     await authoring.update(workspace_id, sequence_id, mailbox_ids=[mailbox_id])
     await sequences.activate(workspace_id, sequence_id)
     await authoring.update(workspace_id, sequence_id, mailbox_ids=[])
-    assert await mailboxes.fail_due_without_mailbox() == 2
+    assert await unsendable.fail_due_without_mailbox() == 2
     await lasts(workspace_id, actor, one)
     await authoring.update(workspace_id, sequence_id, mailbox_ids=[mailbox_id])
     await is_gone(workspace_id, one)
@@ -223,7 +223,7 @@ async def test_a_resume_tries_again_only_what_can_be_and_the_sequences_resume_no
     world = await make_world(workspace_id, actor, vault, steps=[email()])
     (recipient_id,) = world.recipient_ids
     await mailboxes.disconnect(workspace_id, world.mailbox_id)
-    await mailboxes.fail_due_without_mailbox()
+    await unsendable.fail_due_without_mailbox()
     await recipients.pause(workspace_id, actor, recipient_id)
     await recipients.resume(workspace_id, actor, recipient_id)
     row = await row_of(recipient_id)

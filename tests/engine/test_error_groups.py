@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import contacts, error_groups, mailboxes, recipients, sequences
+from domain import contacts, error_groups, mailboxes, recipients, sequences, unsendable
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.reading import error_groups as reading
@@ -33,7 +33,7 @@ async def lost_mailbox(workspace_id: UUID, actor: Actor, vault: Vault, people: i
     """So many people whose mailbox is disconnected; the mailbox and their group."""
     world = await make_world(workspace_id, actor, vault, steps=[email()], people=people)
     await mailboxes.disconnect(workspace_id, world.mailbox_id)
-    while await mailboxes.fail_due_without_mailbox():
+    while await unsendable.fail_due_without_mailbox():
         pass
     (group,) = await groups(workspace_id)
     return world.mailbox_id, group
@@ -99,7 +99,7 @@ async def test_what_fails_again_is_not_retried_again_by_the_same_retry(
     await mailboxes.connected(workspace_id, mailbox_id)
     assert not (await error_groups.retry(workspace_id, actor, group.key)).ended
     await mailboxes.disconnect(workspace_id, mailbox_id)
-    while await mailboxes.fail_due_without_mailbox():
+    while await unsendable.fail_due_without_mailbox():
         pass
     await mailboxes.connected(workspace_id, mailbox_id)
     await error_groups.go_on()

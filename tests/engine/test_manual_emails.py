@@ -7,11 +7,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from domain import authoring, contacts, inbox, mailboxes, pending, recipients, sending, sequences, signals
+from domain import authoring, contacts, inbox, mailboxes, pending, recipients, sending, sequences, signals, unsendable
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.delivery import NotSendable
 from domain.inbox import EditedEmail
+from domain.mailbox_fields import MailboxFields
 from domain.own_content import NewContent
 from domain.plans import SequenceSettings
 from domain.refusals import Invalid, PendingActionNotAvailable, SequenceActionNotAvailable, VersionMismatch
@@ -289,7 +290,7 @@ async def test_sending_now_ignores_the_window_blackout_dates_and_the_persons_abs
 
 async def test_sending_now_keeps_to_the_mailboxes_limits(workspace_id: UUID, actor: Actor, vault: Vault) -> None:
     world = await make_world(workspace_id, actor, vault, steps=[manual_email()], people=3)
-    await mailboxes.update(workspace_id, vault, world.mailbox_id, mailboxes.MailboxFields(daily_limit=2))
+    await mailboxes.update(workspace_id, vault, world.mailbox_id, MailboxFields(daily_limit=2))
     await pending.put_due_before_people()
     for recipient_id in world.recipient_ids:
         await inbox.send(workspace_id, actor, (await pending_of(recipient_id))["id"])
@@ -501,9 +502,9 @@ async def test_a_lost_mailbox_or_address_shows_when_the_released_email_is_due_an
 ) -> None:
     world, recipient_id, waiting = await make_pending(workspace_id, actor, vault)
     await mailboxes.disconnect(workspace_id, world.mailbox_id)
-    assert await mailboxes.fail_due_without_mailbox() == 0
+    assert await unsendable.fail_due_without_mailbox() == 0
     await inbox.send(workspace_id, actor, waiting["id"])
-    assert await mailboxes.fail_due_without_mailbox() == 1
+    assert await unsendable.fail_due_without_mailbox() == 1
     assert (await open_error(recipient_id))["code"] == "MAILBOX_DISCONNECTED"
     await mailboxes.connected(workspace_id, world.mailbox_id)
     await recipients.retry(workspace_id, actor, recipient_id)

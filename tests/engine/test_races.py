@@ -8,7 +8,18 @@ from uuid import UUID
 
 import pytest
 
-from domain import enrolment, inbox, mailboxes, pending, recipients, sending, sequences, signals, unconfirmed
+from domain import (
+    enrolment,
+    inbox,
+    mailboxes,
+    pending,
+    recipients,
+    sending,
+    sequences,
+    signals,
+    unconfirmed,
+    unsendable,
+)
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.delivery import Result, record
@@ -242,7 +253,7 @@ async def test_a_message_being_handed_over_excludes_a_second_try_of_its_step(
     assert isinstance(letter, Letter)
     assert await sending.mark([letter.mark])
     await mailboxes.disconnect(workspace_id, world.mailbox_id)
-    assert await mailboxes.fail_due_without_mailbox() == 0
+    assert await unsendable.fail_due_without_mailbox() == 0
     await signals.apply(
         workspace_id, signals.Fact(signal=Signal.DELIVERY_FAILED, recipient_id=recipient_id, actor=ENGINE)
     )

@@ -9,8 +9,8 @@ import pytest
 
 from domain import keys, mailboxes, signing_keys
 from domain.database import fetch
+from domain.mailbox_fields import MailboxFields
 from domain.mailbox_sign_in import smtp_sign_in
-from domain.mailboxes import MailboxFields
 from domain.secrets import SecretUnreadable, Vault
 from tests.world import make_mailbox
 

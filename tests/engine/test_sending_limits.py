@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import mailboxes, recipients, sending, signals, turns
+from domain import mailboxes, recipients, sending, signals, turns, unsendable
 from domain.contacts import ContactFields, release_hold, write_contacts
 from domain.database import Tx, fetch, tx
 from domain.own_content import NewContent
@@ -172,7 +172,7 @@ async def test_a_lost_mailbox_makes_an_error_only_of_those_whose_step_is_due(
     due, later = world.recipient_ids
     await set_row("recipients", later, due_at=datetime.now(UTC) + timedelta(hours=2))
     await mailboxes.refused(workspace_id, world.mailbox_id, "MAILBOX_CREDENTIALS_REFUSED", "535 5.7.8 wrong password")
-    assert await mailboxes.fail_due_without_mailbox() == 1
+    assert await unsendable.fail_due_without_mailbox() == 1
     assert [(await row_of(one))["status"] for one in (due, later)] == ["ERROR", "SCHEDULED"]
     error = await open_error(due)
     assert (error["code"], error["detail"]) == ("MAILBOX_CREDENTIALS_REFUSED", "535 5.7.8 wrong password")
@@ -197,7 +197,7 @@ async def test_a_broken_mailbox_is_disconnected_by_the_first_message_and_fails_t
     assert isinstance(letter, Letter)
     assert await sending.mark([letter.mark]) == set()
     await sending.release(claims[1:])
-    assert await mailboxes.fail_due_without_mailbox() == 3
+    assert await unsendable.fail_due_without_mailbox() == 3
 
 
 # ---- what cannot be made

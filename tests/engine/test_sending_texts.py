@@ -15,6 +15,7 @@ from domain import (
     sequences,
     suppressing,
     unconfirmed_texts,
+    unsendable,
 )
 from domain.contacts import ContactFields
 from domain.database import fetch
@@ -150,7 +151,7 @@ async def test_limits_turns_windows_and_a_lost_account_hold_for_text_messages(
     assert row["held_back_by"] == "DAILY_LIMIT"
     await mailboxes.disconnect(workspace_id, world.mailbox_id)
     assert not await _mark(texted(claims[0]))
-    assert await mailboxes.fail_due_without_mailbox() == 5
+    assert await unsendable.fail_due_without_mailbox() == 5
     codes = [(await open_error(one))["code"] for one in world.recipient_ids]
     assert codes == ["MAILBOX_DISCONNECTED"] * 5
     assert (await open_error(world.recipient_ids[0]))["mailbox_id"] == world.mailbox_id

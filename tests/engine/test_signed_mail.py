@@ -10,7 +10,7 @@ import pytest
 from cli.catcher import RunningCatcher
 from domain import mailboxes, signing_keys
 from domain.database import fetch
-from domain.mailboxes import MailboxFields
+from domain.mailbox_fields import MailboxFields
 from domain.reading import mailboxes as read_mailboxes
 from domain.refusals import Invalid, NotFound
 from domain.rules.actor import Actor

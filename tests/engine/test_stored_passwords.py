@@ -6,7 +6,7 @@ import pytest
 
 from domain import mailboxes
 from domain.database import fetch
-from domain.mailboxes import MailboxFields
+from domain.mailbox_fields import MailboxFields
 from domain.refusals import Invalid
 from domain.secrets import Vault
 from tests.world import HERE, make_mailbox

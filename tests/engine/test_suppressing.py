@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import contacts, enrolment, sending, signals, suppressing
+from domain import contacts, ending_suppressed, enrolment, sending, signals, suppressing
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.opting_out import OptOutLinks, opt_out
@@ -66,23 +66,23 @@ async def test_nobody_it_covers_can_be_enrolled_and_others_can(
 async def test_a_domain_ends_everyone_of_it_batch_by_batch_before_the_answer(
     workspace_id: UUID, actor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suppressing, "BATCH", 7)
+    monkeypatch.setattr(ending_suppressed, "BATCH", 7)
     await make_world(workspace_id, actor, vault, people=30, steps=[email(wait=IN_AN_HOUR)])
     done = await suppressing.create(workspace_id, actor, Wanted(domain="people.example"))
     assert done.ended == 30
     assert await statuses(workspace_id) == {"UNSUBSCRIBED": 30}
-    assert not await suppressing.unsettled()
+    assert not await ending_suppressed.unsettled()
 
 
 async def test_what_one_answer_cannot_hold_a_worker_ends(
     workspace_id: UUID, actor: Actor, vault: Vault, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suppressing, "BATCH", 5)
+    monkeypatch.setattr(ending_suppressed, "BATCH", 5)
     monkeypatch.setattr(suppressing, "_BATCHES_BEFORE_THE_ANSWER", 1)
     await make_world(workspace_id, actor, vault, people=30, steps=[email(wait=IN_AN_HOUR)])
     done = await suppressing.create(workspace_id, actor, Wanted(domain="people.example"))
     assert done.ended == 10
-    assert len(await suppressing.unsettled()) == 1
+    assert len(await ending_suppressed.unsettled()) == 1
     async with working(settings):
 
         async def all_ended() -> bool:
@@ -96,7 +96,7 @@ async def test_what_one_answer_cannot_hold_a_worker_ends(
 async def test_no_mark_is_set_after_the_answer_even_where_the_row_has_not_ended_yet(
     workspace_id: UUID, actor: Actor, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suppressing, "BATCH", 1)
+    monkeypatch.setattr(ending_suppressed, "BATCH", 1)
     monkeypatch.setattr(suppressing, "_BATCHES_BEFORE_THE_ANSWER", 0)
     await make_world(workspace_id, actor, vault, people=20)
     letters = [letter for claim in await claim_all() if isinstance(letter := composed(claim), Letter)]

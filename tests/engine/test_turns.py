@@ -14,7 +14,7 @@ from domain import authoring, enrolment, mailboxes, sending, sequences, settling
 from domain import contacts as contact_verbs
 from domain.contacts import ContactFields
 from domain.database import fetch
-from domain.mailboxes import MailboxFields, RampUp
+from domain.mailbox_fields import MailboxFields, RampUp
 from domain.plans import SequenceSettings
 from domain.reading import recipients as reading
 from domain.refusals import Invalid

@@ -53,7 +53,7 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
     ),
     ("domain.recounting", "WITH r AS MATERIALIZED"): ({"recipients", "recipient_steps", "o"}, "the same"),
     ("domain.recounting", "(SELECT * FROM events WHERE seq IS NULL)"): ({"events"}, "the same"),
-    ("domain.mailboxes", "coalesce(m.state_code, 'MAILBOX_DISCONNECTED')"): (
+    ("domain.unsendable", "coalesce(m.state_code, 'MAILBOX_DISCONNECTED')"): (
         {"m", "r", "s"},
         "looks for what is due anywhere; each is then decided in its own workspace",
     ),
@@ -138,7 +138,10 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         {"s"},
         "looks for days that do not reach far enough, anywhere; each is then looked up in its own workspace",
     ),
-    ("domain.suppressing", "WHERE settling ORDER BY id"): ({"suppressions"}, "looks for what is left to end, anywhere"),
+    ("domain.ending_suppressed", "WHERE settling ORDER BY id"): (
+        {"suppressions"},
+        "looks for what is left to end, anywhere",
+    ),
     ("domain.text_mailboxes", "SELECT workspace_id, sms_token FROM mailboxes"): (
         {"mailboxes"},
         "a provider calls by the number's id; what it told is taken in only with that number's signature",

@@ -12,7 +12,7 @@ import pytest
 
 from domain import mailboxes
 from domain.database import fetch
-from domain.mailboxes import MailboxFields
+from domain.mailbox_fields import MailboxFields
 from domain.rules.actor import Actor
 from domain.rules.outcomes import Sent
 from domain.secrets import Vault

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from domain import mailboxes
-from domain.mailboxes import MailboxFields
+from domain.mailbox_fields import MailboxFields
 from domain.refusals import Invalid
 from domain.rules.network import PUBLIC_ONLY
 from domain.rules.outcomes import MailboxBroken

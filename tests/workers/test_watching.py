@@ -6,7 +6,7 @@ from uuid import UUID
 
 from domain import mailboxes
 from domain.database import fetch
-from domain.mailboxes import MailboxFields
+from domain.mailbox_fields import MailboxFields
 from domain.secrets import Vault
 from tests.workers.imap_servers import ImapServer
 from tests.workers.watching_world import Taken, mail, make_watched, until, watch_row, watching
