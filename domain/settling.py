@@ -20,6 +20,7 @@ import asyncpg
 
 from domain.changes import Change
 from domain.database import Tx, fetch, tx
+from domain.following_together import follow_together
 from domain.plans import load_plan
 from domain.rules.actor import ENGINE
 from domain.rules.event_types import EventType
@@ -29,7 +30,8 @@ from domain.rules.plan import SequenceStatus
 from domain.rules.recipient import Recipient
 from domain.writing import read, write, write_timers
 
-BATCH: Final = 2_000
+BATCH: Final = 1_000
+AT_ONCE: Final = 500  # before the change of the sequence is answered
 
 _BEING_SENT: Final = """EXISTS (SELECT FROM messages x WHERE x.workspace_id = r.workspace_id AND x.recipient_id = r.id
     AND x.step_id = r.current_step_id AND x.step_run = r.step_run AND x.state = 'HANDING_OVER')"""
@@ -68,20 +70,29 @@ class _Settling:
         """
 
 
-async def settle_batch(workspace_id: UUID, sequence_id: UUID) -> int:
-    """Let up to 2,000 recipients follow the last changes of their sequence; return how many did. 0 = all who can have.
+async def settle_batch(workspace_id: UUID, sequence_id: UUID, limit: int | None = None) -> int:
+    """Let up to `limit` recipients (1,000) follow the last changes of their sequence; return how many did. 0 = all who
+    can have.
 
     Safe to repeat and to interrupt: what is left is found again by its facts.
     """
+
+    most = min(limit or BATCH, BATCH)
 
     async def work(t: Tx) -> int:
         settling = await _settling(t, sequence_id, "FOR SHARE")
         if settling is None:
             return 0
+        plan = await load_plan(t, sequence_id)
+        together = await follow_together(t, sequence_id, plan, settling.pauses, most, _change)
+        if together == most:
+            return together
         # Those being handed over keep their step until the outcome is known.
         statement = settling.rows_behind(f"({_BEHIND_EDIT} AND NOT {_BEING_SENT})")
-        found = {row["id"]: row for row in await t.fetch(statement, t.workspace_id, sequence_id, BATCH, settling.since)}
-        plan = await load_plan(t, sequence_id)
+        found = {
+            row["id"]: row
+            for row in await t.fetch(statement, t.workspace_id, sequence_id, most - together, settling.since)
+        }
         shown: list[Change] = []
         timers: list[tuple[Recipient, Recipient]] = []
         for before in (await read(t, found)).values():
@@ -105,7 +116,7 @@ async def settle_batch(workspace_id: UUID, sequence_id: UUID) -> int:
                 timers.append((before, after))
         await write(t, shown)
         await write_timers(t, timers)
-        return len(shown) + len(timers)
+        return together + len(shown) + len(timers)
 
     settled = await tx(workspace_id, work)
     if settled == 0:
@@ -114,10 +125,10 @@ async def settle_batch(workspace_id: UUID, sequence_id: UUID) -> int:
 
 
 async def settle_small(workspace_id: UUID, sequence_id: UUID) -> None:
-    """Let the first batch follow at once, so that a small sequence has settled when the answer arrives; a worker does
-    the rest."""
-    if await settle_batch(workspace_id, sequence_id) < BATCH:
-        await settle_batch(workspace_id, sequence_id)
+    """Let up to 500 recipients follow at once, so that a small sequence has settled when the answer arrives; a worker
+    does the rest."""
+    if await settle_batch(workspace_id, sequence_id, AT_ONCE) < min(AT_ONCE, BATCH):
+        await settle_batch(workspace_id, sequence_id, AT_ONCE)
 
 
 async def unsettled() -> list[tuple[UUID, UUID]]:

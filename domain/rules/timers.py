@@ -71,9 +71,9 @@ def _run_clock(recipient: Recipient, plan: Plan, now: datetime) -> Recipient:
     elif wait_ends_at is None:
         anchor_at = anchor_at or max(now, recipient.start_at or now)
         wait_ends_at = after_wait(anchor_at, step.wait, zone_of(recipient, plan))
-    ready_at = _ready_at(wait_ends_at, step, recipient)
-    # One whose window never opens comes due all the same: `put_off` finds out, and it is shown as an error.
-    due_at = opening(ready_at, step, recipient, plan) or ready_at
+    due_at = comes_due(
+        _not_before(wait_ends_at, recipient), step, plan, recipient.time_zone, recipient.out_of_office_until
+    )
     return replace(recipient, anchor_at=anchor_at, wait_ends_at=wait_ends_at, wait_left=None, due_at=due_at)
 
 
@@ -84,19 +84,36 @@ def zone_of(recipient: Recipient, plan: Plan) -> ZoneInfo:
     return ZoneInfo(recipient.time_zone or plan.time_zone)
 
 
-def _ready_at(earliest_at: datetime, step: Step, recipient: Recipient) -> datetime:
-    """Return from when on nothing but the window holds the step, not before `earliest_at`."""
-    holds = [earliest_at, recipient.retry_at, recipient.paced_until]
-    if step.kind in AUTOMATED_KINDS:
-        holds.append(recipient.out_of_office_until)
-    return max(at for at in holds if at is not None)
+def _not_before(earliest_at: datetime, recipient: Recipient) -> datetime:
+    """Return from when on neither the other side nor its pacing holds it, not before `earliest_at`."""
+    return max(at for at in (earliest_at, recipient.retry_at, recipient.paced_until) if at is not None)
+
+
+def _ready_at(earliest_at: datetime, step: Step, away_until: datetime | None) -> datetime:
+    """Return from when on nothing but the window holds the step: not while the person is away."""
+    if away_until is None or step.kind not in AUTOMATED_KINDS:
+        return earliest_at
+    return max(earliest_at, away_until)
+
+
+def comes_due(
+    earliest_at: datetime, step: Step, plan: Plan, time_zone: str | None, away_until: datetime | None
+) -> datetime:
+    """Return when a step that may go out from `earliest_at` on comes due for a person of this zone, who is away until
+    then. One whose window never opens comes due all the same: `put_off` finds out, and it is shown as an error."""
+    ready_at = _ready_at(earliest_at, step, away_until)
+    return _opening(ready_at, step, time_zone, plan) or ready_at
 
 
 def opening(at: datetime, step: Step, recipient: Recipient, plan: Plan) -> datetime | None:
     """Return when the step may be carried out: `at`, or the next opening of the window; None if it never opens."""
+    return _opening(at, step, recipient.time_zone, plan)
+
+
+def _opening(at: datetime, step: Step, time_zone: str | None, plan: Plan) -> datetime | None:
     if plan.window is None or step.kind not in AUTOMATED_KINDS:
         return at
-    return next_opening(at, plan.window, zone_of(recipient, plan))
+    return next_opening(at, plan.window, plan.window.zone_for(time_zone))
 
 
 def is_shut_out(recipient: Recipient, plan: Plan) -> bool:
@@ -127,7 +144,7 @@ def put_off(
     held = recipient
     if paced_until is not None:
         held = replace(recipient, paced_until=paced_until, frequency_capped=frequency_capped)
-    due_at = opening(_ready_at(now, step, held), step, held, plan)
+    due_at = opening(_ready_at(_not_before(now, held), step, held.out_of_office_until), step, held, plan)
     if due_at == now:
         return recipient
     return replace(held, due_at=due_at, due_kind=held.due_kind if due_at else None)
