@@ -1,4 +1,4 @@
-"""Webhook endpoints: adding, changing, giving new secrets, and sending again.
+"""Webhook endpoints: adding, changing, giving new secrets.
 
 An endpoint is a subscriber of the feed whose cursor is stored: it hears what happens from the moment it is added.
 
@@ -21,7 +21,6 @@ from domain.rules.network import Reach
 from domain.rules.webhooks import (
     PORTS,
     SECRET_OVERLAP,
-    TEST_TYPE,
     UrlInvalid,
     new_secret,
     target_of,
@@ -30,9 +29,6 @@ from domain.rules.webhooks import (
 from domain.secrets import Vault
 
 ENDPOINTS_AT_MOST: Final = 20
-REPLAYED_AT_MOST: Final = 10_000
-# Patience begins anew. One that a worker has in hand stays in hand: it is being sent at this moment.
-_AGAIN: Final = "state = 'PENDING', attempts_before = {0}attempts, next_at = now()"
 _PLACE: Final = "webhook_endpoints.secret"
 _PREVIOUS_PLACE: Final = "webhook_endpoints.previous_secret"
 
@@ -116,7 +112,7 @@ async def update(workspace_id: UUID, reach: Reach, endpoint_id: UUID, changes: d
     _check_types(changes.get("event_types"))
 
     async def work(t: Tx) -> UUID:
-        row = await _locked(t, endpoint_id)
+        row = await locked(t, endpoint_id)
         now = {name: changes.get(name, row[name]) for name in ("url", "description", "enabled")}
         types = _json(changes["event_types"]) if "event_types" in changes else row["event_types"]
         switched_on = now["enabled"] and not row["enabled"]
@@ -159,7 +155,7 @@ async def delete(workspace_id: UUID, endpoint_id: UUID) -> None:
     """
 
     async def work(t: Tx) -> None:
-        await _locked(t, endpoint_id)
+        await locked(t, endpoint_id)
         await t.execute(
             "UPDATE webhook_endpoints SET removed_at = $3, enabled = false WHERE workspace_id = $1 AND id = $2",
             t.workspace_id,
@@ -182,7 +178,7 @@ async def rotate_secret(workspace_id: UUID, vault: Vault, endpoint_id: UUID) -> 
     sealed = vault.seal(secret, workspace_id, _PLACE, endpoint_id)
 
     async def work(t: Tx) -> None:
-        row = await _locked(t, endpoint_id)
+        row = await locked(t, endpoint_id)
         old = vault.open(bytes(row["secret"]), workspace_id, _PLACE, endpoint_id)
         await t.execute(
             "UPDATE webhook_endpoints SET secret = $3, previous_secret = $4, previous_until = now() + $5::interval, "
@@ -211,105 +207,12 @@ def signing_keys(
     return keys + ([vault.open(previous, workspace_id, _PREVIOUS_PLACE, endpoint_id)] if previous else [])
 
 
-async def send_test(workspace_id: UUID, endpoint_id: UUID) -> UUID:
-    """Send an event of type `webhook.test`; return the delivery's id.
+async def locked(t: Tx, endpoint_id: UUID) -> asyncpg.Record:
+    """Return the endpoint, locked until the transaction ends.
 
     Raises:
-        NotFound, WebhookDisabled
+        NotFound
     """
-    delivery_id = new_id()
-
-    async def work(t: Tx) -> UUID:
-        _refuse_disabled(await _locked(t, endpoint_id))
-        await t.execute(
-            "INSERT INTO webhook_deliveries (id, workspace_id, endpoint_id, type, state, attempts, attempts_before, "
-            "token, next_at, created_at) VALUES ($2, $1, $3, $4, 'PENDING', 0, 0, 0, now(), now())",
-            t.workspace_id,
-            delivery_id,
-            endpoint_id,
-            TEST_TYPE,
-        )
-        return delivery_id
-
-    return await tx(workspace_id, work)
-
-
-async def redeliver(workspace_id: UUID, delivery_id: UUID) -> UUID:
-    """Send one event again now, whatever became of it, under the same webhook id; return the delivery's id.
-
-    Raises:
-        NotFound, WebhookDisabled
-    """
-
-    async def work(t: Tx) -> UUID:
-        row = await t.fetchrow(
-            "SELECT endpoint_id FROM webhook_deliveries WHERE workspace_id = $1 AND id = $2",
-            t.workspace_id,
-            delivery_id,
-        )
-        if row is None:
-            raise NotFound("delivery", field=["id"])
-        _refuse_disabled(await _locked(t, row["endpoint_id"]))
-        await t.execute(
-            f"UPDATE webhook_deliveries SET {_AGAIN.format('')} WHERE workspace_id = $1 AND id = $2",
-            t.workspace_id,
-            delivery_id,
-        )
-        return delivery_id
-
-    return await tx(workspace_id, work)
-
-
-async def replay(workspace_id: UUID, endpoint_id: UUID, after: str, until: str | None = None) -> int:
-    """Send a span of the feed again: the events after the cursor `after`, up to `until` or to where the endpoint
-    stands, those of its types only; return how many. Each keeps its webhook id, so that a receiver knows it again.
-
-    Raises:
-        NotFound, WebhookDisabled, CursorForeign, ResyncRequired
-        Invalid: the span has more than REPLAYED_AT_MOST events.
-    """
-    await feed.after(workspace_id, after, limit=1)
-    _, first = feed.from_cursor(after)
-    last = feed.from_cursor(until)[1] if until is not None else None
-
-    async def work(t: Tx) -> int:
-        row = await _locked(t, endpoint_id)
-        _refuse_disabled(row)
-        end = min(row["last_seq"], last if last is not None else row["last_seq"])
-        if end - first > REPLAYED_AT_MOST:
-            raise Invalid(
-                f"The span has {end - first:,} events; at most {REPLAYED_AT_MOST:,} are sent again at once. "
-                "Name an earlier end with `until`.",
-                field=["until"],
-            )
-        rows = await t.fetch(
-            f"""
-            WITH span AS (
-                SELECT recipient_id, version, seq, type FROM events
-                WHERE workspace_id = $1 AND seq > $3 AND seq <= $4
-                    AND ($5::jsonb IS NULL OR $5::jsonb ? type)
-            ), numbered AS (SELECT *, row_number() OVER (ORDER BY seq) AS n FROM span)
-            INSERT INTO webhook_deliveries (id, workspace_id, endpoint_id, recipient_id, event_version, seq, type,
-                state, attempts, attempts_before, token, next_at, created_at)
-            SELECT ($6::uuid[])[n], $1, $2, recipient_id, version, seq, type, 'PENDING', 0, 0, 0, now(), now()
-            FROM numbered
-            ON CONFLICT (endpoint_id, recipient_id, event_version) DO UPDATE SET
-                {_AGAIN.format("webhook_deliveries.")}
-            RETURNING id
-            """,
-            t.workspace_id,
-            endpoint_id,
-            first,
-            end,
-            row["event_types"],
-            [new_id() for _ in range(max(0, end - first))],
-        )
-        return len(rows)
-
-    return await tx(workspace_id, work)
-
-
-async def _locked(t: Tx, endpoint_id: UUID) -> asyncpg.Record:
     row = await t.fetchrow(
         "SELECT * FROM webhook_endpoints WHERE workspace_id = $1 AND id = $2 AND removed_at IS NULL FOR UPDATE",
         t.workspace_id,
@@ -320,7 +223,8 @@ async def _locked(t: Tx, endpoint_id: UUID) -> asyncpg.Record:
     return row
 
 
-def _refuse_disabled(row: asyncpg.Record) -> None:
+def refuse_disabled(row: asyncpg.Record) -> None:
+    """Raises: WebhookDisabled: the endpoint is switched off."""
     if not row["enabled"]:
         raise WebhookDisabled
 

@@ -13,11 +13,12 @@ from typing import Final
 
 import httpx
 
-from domain import webhook_delivery
+from domain import webhook_attempts, webhook_delivery
 from domain.rules.network import AddressNotAllowed, Reach
 from domain.rules.webhooks import UrlInvalid, signature, target_of
 from domain.secrets import SecretUnreadable, Vault
-from domain.webhook_delivery import Attempt, Delivery
+from domain.webhook_attempts import Attempt
+from domain.webhook_delivery import Delivery
 from domain.webhooks import signing_keys
 from workers.outgoing_http import OutgoingHttp, beginning
 
@@ -80,7 +81,7 @@ class Deliverer:
         began = time.monotonic()
         attempt = await self._attempt(delivery)
         took = timedelta(seconds=time.monotonic() - began)
-        await webhook_delivery.record(
+        await webhook_attempts.record(
             Attempt(
                 delivery=delivery,
                 status=attempt.status,

@@ -12,7 +12,7 @@ from api.mutations.carrying_out import mutation, repeatable
 from api.mutations.payloads import Payload
 from api.types.fields import resolved
 from api.types.webhooks import WebhookDelivery, WebhookEndpoint
-from domain import webhooks
+from domain import webhook_repeats, webhooks
 from domain.reading import webhooks as reading
 from domain.rules.access import Scope
 from domain.rules.ids import Prefix
@@ -199,7 +199,7 @@ class WebhookMutations:
     async def webhook_endpoint_test(
         self, info: Info, input: WebhookEndpointTestInput
     ) -> WebhookEndpointTestPayload | None:
-        key = await webhooks.send_test(info.context.caller.workspace_id, _key(input.id))
+        key = await webhook_repeats.send_test(info.context.caller.workspace_id, _key(input.id))
         return WebhookEndpointTestPayload(webhook_delivery_key=key)
 
     @mutation(
@@ -209,17 +209,17 @@ class WebhookMutations:
         self, info: Info, input: WebhookDeliveryRedeliverInput
     ) -> WebhookDeliveryRedeliverPayload | None:
         delivery = key_of(Prefix.WEBHOOK_DELIVERY, input.id, ["id"])
-        key = await webhooks.redeliver(info.context.caller.workspace_id, delivery)
+        key = await webhook_repeats.redeliver(info.context.caller.workspace_id, delivery)
         return WebhookDeliveryRedeliverPayload(webhook_delivery_key=key)
 
     @mutation(
-        f"Sends a span of the feed to an endpoint again, at most {webhooks.REPLAYED_AT_MOST:,} events, each under its "
-        "old `webhook-id`.",
+        f"Sends a span of the feed to an endpoint again, at most {webhook_repeats.REPLAYED_AT_MOST:,} events, each "
+        "under its old `webhook-id`.",
         scope=Scope.WEBHOOKS_WRITE,
     )
     async def webhook_endpoint_replay(
         self, info: Info, input: WebhookEndpointReplayInput
     ) -> WebhookEndpointReplayPayload | None:
         key = _key(input.id)
-        count = await webhooks.replay(info.context.caller.workspace_id, key, input.after, input.until)
+        count = await webhook_repeats.replay(info.context.caller.workspace_id, key, input.after, input.until)
         return WebhookEndpointReplayPayload(webhook_endpoint_key=key, count=count)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from domain import webhook_delivery
+from domain import webhook_attempts, webhook_delivery
 from tests.api.conftest import Api
 
 SELECTION = "secret endpoint { id url enabled eventTypes disabledBecause failingSince }"
@@ -78,7 +78,7 @@ async def test_the_log_shows_each_attempt_with_request_and_answer(api: Api) -> N
     sent = await api.change("webhookEndpointTest", {"id": id}, "delivery { id state type webhookId }")
     assert sent["delivery"]["state"] == "PENDING"
     delivery = await _claimed(api)
-    await webhook_delivery.record(webhook_delivery.Attempt(delivery=delivery, status=503, answer="busy"))
+    await webhook_attempts.record(webhook_attempts.Attempt(delivery=delivery, status=503, answer="busy"))
     asked = """query ($id: ID!) { webhookDeliveries(filter: {endpointId: $id, states: [PENDING]}) { totalCount nodes {
         id webhookId state attemptCount lastStatus nextAttemptAt endpoint { id }
         attempts { number status answer request problem tookMilliseconds } } } }"""

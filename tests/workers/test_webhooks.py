@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import feed, recipients, webhook_delivery, webhooks
+from domain import feed, recipients, webhook_attempts, webhook_delivery, webhook_repeats, webhooks
 from domain.database import fetch
 from domain.rules.actor import Actor
 from domain.rules.network import PUBLIC_ONLY, Reach
@@ -185,13 +185,13 @@ async def test_during_a_rotation_both_secrets_sign_and_later_only_the_new_one(
         endpoint_id = await add(workspace_id, vault, receiver)
         fresh = await webhooks.rotate_secret(workspace_id, vault, endpoint_id)
         async with delivering(vault):
-            await webhooks.send_test(workspace_id, endpoint_id)
+            await webhook_repeats.send_test(workspace_id, endpoint_id)
             await until(lambda: len(receiver.heard) == 1, "the old secret still explains it")
             receiver.secrets[:] = [fresh.secret]
-            await webhooks.send_test(workspace_id, endpoint_id)
+            await webhook_repeats.send_test(workspace_id, endpoint_id)
             await until(lambda: len(receiver.heard) == 2, "and the new one")
             await fetch("WITH u AS (UPDATE webhook_endpoints SET previous_until = now() RETURNING 1) SELECT 1")
-            await webhooks.send_test(workspace_id, endpoint_id)
+            await webhook_repeats.send_test(workspace_id, endpoint_id)
             await until(lambda: len(receiver.heard) == 3, "and the new one alone")
     assert [len(one.headers["webhook-signature"].split()) for one in receiver.heard] == [2, 2, 1]
     assert {one.payload["type"] for one in receiver.heard} == {"webhook.test"}
@@ -225,7 +225,7 @@ async def test_a_receiver_that_is_gone_and_one_that_took_nothing_for_a_day_are_s
     assert "410" in (await endpoint_row(gone_id))["disabled_because"]
     assert "more than a day" in (await endpoint_row(broken_id))["disabled_because"]
     with pytest.raises(webhooks.WebhookDisabled):
-        await webhooks.send_test(workspace_id, gone_id)
+        await webhook_repeats.send_test(workspace_id, gone_id)
 
 
 async def test_what_happened_while_an_endpoint_was_off_arrives_when_it_is_on_again(
@@ -257,10 +257,10 @@ async def test_one_event_and_a_span_are_sent_again_under_their_old_ids(
             await until(lambda: len(receiver.ids) == 3, "all arrive")
             await until(_none_pending, "and are noted")
             rows = await fetch("SELECT id FROM webhook_deliveries ORDER BY seq")
-            await webhooks.redeliver(workspace_id, rows[0]["id"])
+            await webhook_repeats.redeliver(workspace_id, rows[0]["id"])
             await until(lambda: len(receiver.heard) == 4, "one comes again")
             epoch = (await feed.state(workspace_id)).epoch
-            assert await webhooks.replay(workspace_id, endpoint_id, feed.to_cursor(epoch, 1)) == 2
+            assert await webhook_repeats.replay(workspace_id, endpoint_id, feed.to_cursor(epoch, 1)) == 2
             await until(lambda: len(receiver.heard) == 6, "two come again")
     assert sorted(receiver.ids.values()) == [2, 2, 2]
 
@@ -286,7 +286,7 @@ async def test_redirects_are_not_followed_and_what_was_answered_is_kept(
     async with receiving(Receiver()) as elsewhere, receiving(Receiver()) as receiver:
         receiver.answers = lambda _: (302, {"location": f"http://127.0.0.1:{elsewhere.port}/"})
         endpoint_id = await add(workspace_id, vault, receiver)
-        await webhooks.send_test(workspace_id, endpoint_id)
+        await webhook_repeats.send_test(workspace_id, endpoint_id)
         async with delivering(vault):
             await until(lambda: bool(receiver.heard), "it is asked")
             await until(_attempted, "and that is noted")
@@ -324,13 +324,13 @@ async def test_nothing_inside_is_ever_connected_to_whatever_the_name_leads_to(
                     "WITH u AS (UPDATE webhook_endpoints SET url = $1 RETURNING 1) SELECT 1",
                     f"{scheme}://{host}:{inside.port}/",
                 )
-                await webhooks.send_test(workspace_id, endpoint_id)
+                await webhook_repeats.send_test(workspace_id, endpoint_id)
                 (delivery,) = await webhook_delivery.claim(10)
                 attempt = await Deliverer(vault, PUBLIC_ONLY)._attempt(delivery)
                 assert attempt.status is None, host
                 assert attempt.problem is not None
                 assert not any(part in attempt.problem for part in ("127", "::1", "refused")), "that would be a map"
-                await webhook_delivery.record(attempt)
+                await webhook_attempts.record(attempt)
                 await fetch("WITH d AS (DELETE FROM webhook_attempts), e AS (DELETE FROM webhook_deliveries) SELECT 1")
     assert inside.connections == 0
 
@@ -344,7 +344,7 @@ async def test_a_receiver_must_prove_who_it_is(workspace_id: UUID, actor: Actor,
         server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=server_side)
         port = server.sockets[0].getsockname()[1]
         endpoint_id = await add(workspace_id, vault, receiver, url=f"https://127.0.0.1:{port}/")
-        await webhooks.send_test(workspace_id, endpoint_id)
+        await webhook_repeats.send_test(workspace_id, endpoint_id)
         async with delivering(vault, tls_context=trusting):
             await until(_attempted, "it was tried")
         server.close()
