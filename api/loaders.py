@@ -16,6 +16,7 @@ from api.selections import counted, wanted, wanted_of_page
 from domain import feed
 from domain.reading import (
     actors,
+    bulk,
     contacts,
     error_groups,
     events,
@@ -126,6 +127,18 @@ class Loaders:
 
     async def retryable_of_group(self, row: Any) -> Any:
         return await self._found("retryable", row.key, error_groups.retryable)
+
+    async def bulk_operation_of(self, row: Any) -> Any:
+        return await self._found("bulk_operation", row.bulk_operation_key, bulk.by_ids)
+
+    async def summary_of_bulk_operation(self, row: Any) -> Any:
+        async def load(keys: list[Any]) -> list[str]:
+            return await bulk.summaries(self._workspace_id, keys)
+
+        return await self._load("bulk_summary", row, load)
+
+    async def refusals_of_bulk_operation(self, info: "Info", row: Any, first: int | None, after: str | None) -> Any:
+        return await self._nested(info, "refusals", row, first, after, bulk.refusals_of)
 
     async def actor_of(self, row: Any) -> Any:
         if row.actor_kind is None:

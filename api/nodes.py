@@ -7,6 +7,7 @@ from uuid import UUID
 from api.context import Info
 from api.selections import wanted
 from domain.reading import (
+    bulk,
     contacts,
     error_groups,
     events,
@@ -38,6 +39,7 @@ _VERBS: Final[Mapping[Prefix, Callable[..., Awaitable[dict[UUID, Any]]]]] = {
     Prefix.WEBHOOK_DELIVERY: webhooks.deliveries_by_ids,
     Prefix.SUPPRESSION: suppressions.by_ids,
     Prefix.TEST_EMAIL: trial_mails.by_ids,
+    Prefix.BULK_OPERATION: bulk.by_ids,
 }
 
 

@@ -23,6 +23,7 @@ from api.previews import PreviewQueries
 from api.selections import counted, wanted, wanted_of_page
 from api.types.actors import Actor, ApiKey, Viewer, Workspace
 from api.types.audit import AuditEntryConnection
+from api.types.bulk import BulkOperationConnection
 from api.types.contacts import Contact, ContactConnection
 from api.types.error_groups import ErrorGroupConnection
 from api.types.events import RecipientEventConnection
@@ -48,6 +49,7 @@ from api.types.webhooks import WebhookDeliveryConnection, WebhookDeliveryFilter,
 from domain import feed
 from domain.reading import (
     audit,
+    bulk,
     contacts,
     error_groups,
     events,
@@ -302,6 +304,13 @@ class Query(PreviewQueries):
             counted=counted(info),
         )
         return connection(ErrorGroupConnection, page)
+
+    @query("What was ordered for many recipients at once, the newest first; kept for 30 days.", scope=Scope.READ)
+    async def bulk_operations(
+        self, info: Info, first: First = 50, after: After = None
+    ) -> BulkOperationConnection | None:
+        page = await bulk.page(info.context.caller.workspace_id, slice=to_slice(first, after), counted=counted(info))
+        return connection(BulkOperationConnection, page)
 
     @query(
         "Who did what through the API, newest first; with `objectId` only what changed that object.", scope=Scope.ADMIN

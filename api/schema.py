@@ -7,6 +7,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
 from api.documents import UsePrepared
+from api.mutations.bulk import BulkMutations
 from api.mutations.deliveries import DeliveryMutations
 from api.mutations.error_groups import ErrorGroupMutations
 from api.mutations.guardrails import GuardrailMutations
@@ -48,6 +49,7 @@ class Mutation(
     InboxMutations,
     DeliveryMutations,
     ErrorGroupMutations,
+    BulkMutations,
     WebhookMutations,
     SuppressionMutations,
     WorkspaceMutations,

@@ -21,6 +21,7 @@ PLACES: Final = frozenset(
         "after_dot",  # the mail server has answered, nothing of it is recorded
         "before_record",  # just before the outcome is written
         "after_record",
+        "before_bulk_commit",  # a batch of a bulk operation is written and not committed
         "after_number",  # events have their numbers, nobody has been told
     }
 )

@@ -13,13 +13,15 @@ from uuid import UUID
 from domain import own_content, prepared, retries
 from domain.changes import Change
 from domain.database import Tx, tx
+from domain.deciding import decide_one, guard
 from domain.own_content import NewContent
 from domain.plans import load_plan
-from domain.refusals import ActionNotAvailable, NotFound, Refusal, StepBeingSent, VersionMismatch
-from domain.rules import holds, moves
+from domain.refusals import NotFound, Refusal, StepBeingSent
+from domain.rules import moves
 from domain.rules.actor import Actor
+from domain.rules.bulk import BulkAction
 from domain.rules.event_types import EventType
-from domain.rules.lifecycle import Action, EndReason, unavailable_reason
+from domain.rules.lifecycle import Action
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient, present
 from domain.rules.step_errors import CATALOGUE
@@ -46,10 +48,7 @@ async def pause(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expecte
         NotFound, ActionNotAvailable, VersionMismatch
     """
 
-    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
-        after = holds.pause(before, plan, t.now)
-        return Change(before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor)
-
+    decide = _deciding(actor, BulkAction.PAUSE)
     return await _act(workspace_id, recipient_id, Action.PAUSE, expected_version, decide)
 
 
@@ -60,17 +59,7 @@ async def resume(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expect
         NotFound, ActionNotAvailable, VersionMismatch
     """
 
-    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
-        error = (await _error_of(t, before)) if before.error_id else None
-        retry = error is not None and error.offers_retry
-        if retry and await _in_flight(t, recipient_id, before.current_step_id):
-            retry = False  # what is being handed over decides; a second try beside it could be a second copy
-        able = (await retries.with_mailboxes(t, [before]))[before.id] if retry else before
-        after = holds.resume(able, plan, t.now, retry=retry)
-        return Change(
-            before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor, step_id=after.current_step_id
-        )
-
+    decide = _deciding(actor, BulkAction.RESUME)
     return await _act(workspace_id, recipient_id, Action.RESUME, expected_version, decide)
 
 
@@ -84,19 +73,7 @@ async def skip_step(
         NotFound, ActionNotAvailable, VersionMismatch
     """
 
-    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
-        if before.current_step_id != step_id:
-            raise _not_available(before, plan, "This step is not the current one any more. Look again, then decide.")
-        after = moves.leave_step(before, plan, t.now, t.now)
-        return Change(
-            before=before,
-            after=after,
-            type=EventType.STEP_SKIPPED,
-            actor=actor,
-            step_id=step_id,
-            done="SKIPPED",
-        )
-
+    decide = _deciding(actor, BulkAction.SKIP_STEP, step_id)
     return await _act(workspace_id, recipient_id, Action.SKIP_STEP, expected_version, decide)
 
 
@@ -107,10 +84,7 @@ async def stop(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expected
         NotFound, ActionNotAvailable, VersionMismatch
     """
 
-    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
-        after = moves.end(before, plan, EndReason.STOPPED, t.now)
-        return Change(before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor)
-
+    decide = _deciding(actor, BulkAction.STOP)
     return await _act(workspace_id, recipient_id, Action.STOP, expected_version, decide)
 
 
@@ -122,10 +96,7 @@ async def delete(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expect
         VersionMismatch
     """
 
-    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
-        after = moves.delete(before, plan, t.now)
-        return Change(before=before, after=after, type=EventType.DELETED, actor=actor)
-
+    decide = _deciding(actor, BulkAction.DELETE)
     return await _act(workspace_id, recipient_id, Action.DELETE, expected_version, decide)
 
 
@@ -176,15 +147,10 @@ async def retry(workspace_id: UUID, actor: Actor, recipient_id: UUID, *, expecte
         StepBeingSent: an earlier try is being handed over at this moment; a second one could be a second copy.
     """
 
-    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
-        after = await retries.tried_again(t, before, plan)
-        return Change(
-            before=before, after=after, type=EventType.STEP_RETRIED, actor=actor, step_id=before.current_step_id
-        )
-
     async def afterwards(t: Tx, before: Recipient, plan: Plan) -> None:
         await _refuse_while_being_sent(t, before, plan, before.current_step_id)
 
+    decide = _deciding(actor, BulkAction.RETRY)
     return await _act(workspace_id, recipient_id, None, expected_version, decide, afterwards)
 
 
@@ -206,6 +172,13 @@ async def each(
         return [answers[index] for index in range(len(recipient_ids))]
 
     return await tx(workspace_id, work)
+
+
+def _deciding(actor: Actor, action: BulkAction, step_id: UUID | None = None) -> Decide:
+    async def decide(t: Tx, before: Recipient, plan: Plan) -> Change:
+        return await decide_one(t, actor, action, before, plan, step_id)
+
+    return decide
 
 
 async def _act(
@@ -230,24 +203,6 @@ async def _act(
         raise NotFound("recipient", field=["id"])
 
     return await tx(workspace_id, work)
-
-
-def guard(before: Recipient, plan: Plan, action: Action | None, expected_version: int | None) -> None:
-    """Refuse what the lifecycle table does not allow. The field `availableActions` reads the same table.
-
-    Raises:
-        VersionMismatch, ActionNotAvailable
-    """
-    if expected_version is not None and expected_version != before.version:
-        raise VersionMismatch(expected_version, before.version, *present(before, plan))
-    if action is not None:
-        reason = unavailable_reason(action, before.status, sequence_paused=plan.paused)
-        if reason is not None:
-            raise _not_available(before, plan, reason)
-
-
-def _not_available(before: Recipient, plan: Plan, reason: str) -> ActionNotAvailable:
-    return ActionNotAvailable(reason, *present(before, plan))
 
 
 async def _error_of(t: Tx, before: Recipient) -> retries.ErrorNow:

@@ -96,6 +96,15 @@ class StepBeingSent(ActionNotAvailable):
         super().__init__("This step's message is being sent right now. Try again in a minute.", status, available)
 
 
+class BulkOperationEnded(Refusal):
+    """All that an operation meant was looked at already: there is nothing to cancel."""
+
+    code = "BULK_OPERATION_ENDED"
+
+    def __init__(self) -> None:
+        super().__init__("This operation has gone through all of its recipients already. What it did stays done.")
+
+
 class SequenceActionNotAvailable(Refusal):
     code = "SEQUENCE_ACTION_NOT_AVAILABLE"
 

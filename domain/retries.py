@@ -5,6 +5,7 @@ Source: product.md section 2 "Retry belongs to the error".
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from domain import causes
@@ -81,20 +82,19 @@ def _chosen(recipient: Recipient, choices: Sequence[UUID] | None) -> UUID | None
     return choices[recipient.id.int % len(choices)] if choices else None
 
 
-async def tried_again(t: Tx, before: Recipient, plan: Plan) -> Recipient:
-    """Return what a recipient becomes when its open error is tried again now.
+def tried_again(before: Recipient, able: Recipient, error: ErrorNow | None, plan: Plan, now: datetime) -> Recipient:
+    """Return what a recipient becomes when its open error is tried again now; `able` is it with its mailbox.
 
     Raises:
         RetryNotAvailable: no error is open, it is held, or the error offers no retry.
     """
-    if before.error_id is None or before.ended:
+    if error is None or before.ended:
         raise RetryNotAvailable("There is no open error to retry.")
     if before.held or plan.paused:
         raise RetryNotAvailable("It is paused. Resume it: the step is then tried again.")
-    error = (await errors_now(t, [before.error_id]))[before.error_id]
     if not error.offers_retry:
         raise RetryNotAvailable(error.why_not)
-    after = moves.try_again((await with_mailboxes(t, [before]))[before.id], plan, t.now)
+    after = moves.try_again(able, plan, now)
     if is_shut_out(after, plan):
         raise RetryNotAvailable(f"Its cause is still there. {fix_sentence(StepErrorCode.WINDOW_NEVER_OPENS)}")
     return after

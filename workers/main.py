@@ -28,6 +28,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
 from domain import (
+    bulk,
     deeds,
     ending_suppressed,
     error_groups,
@@ -125,6 +126,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             Round("settle", _settle, every_seconds=1.0),
             deliver,
             Round("retry", error_groups.go_on, every_seconds=1.0),
+            Round("bulk", bulk.go_on, every_seconds=0.5),
             Round("unsendable", _fail_unsendable, every_seconds=1.0),
             Round("old keys", _forget_old_keys, every_seconds=60.0),
             Round("guardrails", _guard, every_seconds=30.0),
@@ -176,7 +178,8 @@ async def _take_in(workspace_id: UUID, mailbox_id: UUID, raw: bytes) -> None:
 
 async def _forget_old() -> bool:
     deliveries = await webhook_delivery.forget_old()
-    return await watching.forget_old() > 0 or deliveries
+    operations = await bulk.forget_old()
+    return await watching.forget_old() > 0 or deliveries or operations
 
 
 async def _put_pending() -> bool:

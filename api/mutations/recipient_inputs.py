@@ -1,11 +1,12 @@
 """What the mutations of recipients take."""
 
-from enum import StrEnum
 from typing import Final
 
 import strawberry
 
 from api.mutations.carrying_out import repeatable
+from api.types import enums as enums
+from domain.rules.bulk import BulkAction
 
 IDS_AT_MOST: Final = 100
 
@@ -73,28 +74,6 @@ class RecipientRetryInput:
     id: strawberry.ID = strawberry.field(description=_ID)
     expected_version: int | None = strawberry.field(default=None, description=_VERSION)
     idempotency_key: str | None = repeatable()
-
-
-class BulkAction(StrEnum):
-    PAUSE = "PAUSE"
-    RESUME = "RESUME"
-    SKIP_STEP = "SKIP_STEP"
-    STOP = "STOP"
-    DELETE = "DELETE"
-    RETRY = "RETRY"
-
-
-_BULK_MEANING = {
-    "PAUSE": "As recipientPause.",
-    "RESUME": "As recipientResume.",
-    "SKIP_STEP": "As recipientSkipStep, with one `stepId` for all: those who are not at it are refused.",
-    "STOP": "As recipientStop.",
-    "DELETE": "As recipientDelete.",
-    "RETRY": "As recipientRetry.",
-}
-strawberry.enum(BulkAction, description="What can be done to many recipients at once.")
-for _value in BulkAction.__strawberry_definition__.values:  # type: ignore[attr-defined]
-    _value.description = _BULK_MEANING[_value.name]
 
 
 @strawberry.input(description="Does the same to many recipients.")

@@ -15,7 +15,6 @@ from api.mutations.carrying_out import mutation
 from api.mutations.payloads import Payload, RecipientPayload
 from api.mutations.recipient_inputs import (
     IDS_AT_MOST,
-    BulkAction,
     RecipientDeleteInput,
     RecipientEditContentInput,
     RecipientPauseInput,
@@ -31,6 +30,7 @@ from domain.own_content import NewContent
 from domain.recipients import Acted
 from domain.refusals import Invalid, Refusal
 from domain.rules.access import Scope
+from domain.rules.bulk import BulkAction
 from domain.rules.ids import Prefix
 
 _IN_FLIGHT = "How many of its messages were being handed over already; they cannot be called back."

@@ -74,6 +74,7 @@ _MEANING: Final[Mapping[str, str]] = {
     "SEQUENCE_EMPTY": "The sequence has no steps.",
     "CONTACT_AMBIGUOUS": "The id, the external id and the address name different contacts.",
     "DUPLICATE_IN_BATCH": "The same person stands earlier in this list.",
+    "BULK_OPERATION_ENDED": "The operation has gone through all already.",
     "WEBHOOK_DISABLED": "The webhook endpoint is switched off.",
     "CURSOR_INVALID": "The text is not a cursor of the event feed.",
     "RESYNC_REQUIRED": "The events of that cursor are not kept any more.",

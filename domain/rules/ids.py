@@ -35,6 +35,7 @@ class Prefix(StrEnum):
     SUPPRESSION = "sup"
     AUDIT_ENTRY = "aud"
     TEST_EMAIL = "tst"
+    BULK_OPERATION = "blk"
 
 
 class IdMalformed(Exception):

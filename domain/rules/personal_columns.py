@@ -55,6 +55,9 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     # Codes, and what the workspace has written for everyone or about itself.
     "api_keys": ("name", "public_id", "scopes", "secret_hash"),
     "audit_entries": ("actor_kind", "action", "object_ids", "request_id"),
+    "bulk_batches": ("recipient_ids",),
+    "bulk_operations": ("action", "status", "actor_kind"),
+    "bulk_refusals": ("code", "message", "status"),  # sentences about statuses and causes, without anybody's words
     "contacts": ("email_hash", "phone_hash"),  # keyed: all that is kept of an address or a number
     "error_group_retries": ("actor_kind",),
     "events": (

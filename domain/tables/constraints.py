@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from domain.rules.access import Role, Scope
+from domain.rules.bulk import BulkAction, BulkStatus
 from domain.rules.inbound.intake import InboundOutcome, InboundSource
 from domain.rules.inbound.reading import Classification
 from domain.rules.lifecycle import ENDS, EndReason, Stage, Status
@@ -123,6 +124,13 @@ CHECKS: dict[str, tuple[str, str]] = {
     "webhook_deliveries_due_while_pending": ("webhook_deliveries", "(next_at IS NOT NULL) = (state = 'PENDING')"),
     "tallies_status_known": ("tallies", _one_of("status", Status)),
     "report_tallies_measure_known": ("report_tallies", _one_of("measure", dict.fromkeys([*StepOutcome, *Measure]))),
+    "bulk_operations_action_known": ("bulk_operations", _one_of("action", BulkAction)),
+    "bulk_operations_status_known": ("bulk_operations", _one_of("status", BulkStatus)),
+    "bulk_operations_ended_with_status": (
+        "bulk_operations",
+        "(ended_at IS NOT NULL) = (status IN ('COMPLETED', 'CANCELLED'))",
+    ),
+    "bulk_operations_counts_add_up": ("bulk_operations", "done = changed + refused AND done <= matched"),
     "api_keys_scopes_known": ("api_keys", f"scopes ~ '^({_SCOPE})( ({_SCOPE}))*$'"),
     "users_role_known": ("users", _one_of("role", Role)),
 }
@@ -139,6 +147,7 @@ PARENTS = (
     "api_keys",
     "webhook_endpoints",
     "webhook_deliveries",
+    "bulk_operations",
 )
 
 # (table, column, parent): FOREIGN KEY (workspace_id, column) REFERENCES parent (workspace_id, id)
@@ -191,6 +200,10 @@ TENANT_KEYS = (
     ("mailbox_watches", "mailbox_id", "mailboxes"),
     ("watched_folders", "mailbox_id", "mailboxes"),
     ("watched_mails", "mailbox_id", "mailboxes"),
+    ("bulk_operations", "step_id", "steps"),
+    ("bulk_batches", "operation_id", "bulk_operations"),
+    ("bulk_refusals", "operation_id", "bulk_operations"),
+    ("bulk_refusals", "recipient_id", "recipients"),
 )
 
 # Ids that no key holds to the workspace, and why. Whoever reads one joins by workspace and id.
@@ -209,6 +222,7 @@ NOTED = {
     ("suppressions", "lifted_by_id"): _ACTOR,
     ("events", "actor_id"): _ACTOR,
     ("error_group_retries", "actor_id"): _ACTOR,
+    ("bulk_operations", "actor_id"): _ACTOR,
     ("events", "sequence_id"): _HISTORY,
     ("events", "step_id"): _HISTORY,
     ("events", "message_id"): _HISTORY,
@@ -226,6 +240,7 @@ TENANTS = (
     *("api_keys", "users", "contacts", "suppressions", "mailboxes", "sequences", "feeds", "webhook_endpoints"),
     "inbound_mails",
     "error_group_retries",
+    "bulk_operations",
     "idempotency_keys",
     "audit_entries",
 )
@@ -312,6 +327,10 @@ INDEXES: dict[str, str] = {
     "step_errors_by_age": "ON step_errors (workspace_id, occurred_at DESC, id DESC)",
     "step_errors_open": "ON step_errors (workspace_id, cause_key, id) WHERE resolved_at IS NULL",
     "error_group_retries_going_on": "ON error_group_retries (asked_at) WHERE ended_at IS NULL",
+    "bulk_operations_going_on": "ON bulk_operations (workspace_id, turned_at) WHERE ended_at IS NULL",
+    "bulk_operations_by_age": "ON bulk_operations (workspace_id, created_at DESC, id DESC)",
+    "bulk_operations_old": "ON bulk_operations (ended_at) WHERE ended_at IS NOT NULL",
+    "bulk_refusals_by_time": "ON bulk_refusals (operation_id, refused_at, recipient_id)",
     "pending_actions_open": "ON pending_actions (workspace_id, due_since, id) WHERE closed_at IS NULL",
     "pending_actions_of_assignee": (
         "ON pending_actions (workspace_id, assignee_id, due_since, id) WHERE closed_at IS NULL"

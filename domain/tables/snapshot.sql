@@ -33,6 +33,47 @@ CREATE TABLE public.audit_entries (
     request_id character varying(40) NOT NULL
 );
 
+CREATE TABLE public.bulk_batches (
+    workspace_id uuid NOT NULL,
+    operation_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    recipient_ids uuid[] NOT NULL
+);
+
+CREATE TABLE public.bulk_operations (
+    id uuid NOT NULL,
+    workspace_id uuid NOT NULL,
+    action character varying(20) NOT NULL,
+    step_id uuid,
+    dry_run boolean NOT NULL,
+    status character varying(12) NOT NULL,
+    matched integer NOT NULL,
+    done integer NOT NULL,
+    changed integer NOT NULL,
+    refused integer NOT NULL,
+    in_flight integer NOT NULL,
+    batches_done integer NOT NULL,
+    actor_kind character varying(10) NOT NULL,
+    actor_id uuid,
+    created_at timestamp with time zone NOT NULL,
+    turned_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT bulk_operations_action_known CHECK ((action IN ('PAUSE', 'RESUME', 'SKIP_STEP', 'STOP', 'DELETE', 'RETRY'))),
+    CONSTRAINT bulk_operations_counts_add_up CHECK (((done = (changed + refused)) AND (done <= matched))),
+    CONSTRAINT bulk_operations_ended_with_status CHECK (((ended_at IS NOT NULL) = (status IN ('COMPLETED', 'CANCELLED')))),
+    CONSTRAINT bulk_operations_status_known CHECK ((status IN ('PENDING', 'RUNNING', 'COMPLETED', 'CANCELLED')))
+);
+
+CREATE TABLE public.bulk_refusals (
+    workspace_id uuid NOT NULL,
+    operation_id uuid NOT NULL,
+    recipient_id uuid NOT NULL,
+    code character varying(40) NOT NULL,
+    message text NOT NULL,
+    status character varying(15),
+    refused_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.contacts (
     id uuid NOT NULL,
     workspace_id uuid NOT NULL,
@@ -675,8 +716,9 @@ INSERT INTO public.tortoise_migrations VALUES (24, 'models', '0024_phone_hashes'
 INSERT INTO public.tortoise_migrations VALUES (25, 'models', '0025_reports', now());
 INSERT INTO public.tortoise_migrations VALUES (26, 'models', '0026_test_emails', now());
 INSERT INTO public.tortoise_migrations VALUES (27, 'models', '0027_provider_limit', now());
+INSERT INTO public.tortoise_migrations VALUES (28, 'models', '0028_bulk_operations', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 27, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 28, true);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_of_workspace UNIQUE (workspace_id, id);
@@ -689,6 +731,18 @@ ALTER TABLE ONLY public.api_keys
 
 ALTER TABLE ONLY public.audit_entries
     ADD CONSTRAINT audit_entries_pkey PRIMARY KEY (workspace_id, id);
+
+ALTER TABLE ONLY public.bulk_batches
+    ADD CONSTRAINT bulk_batches_pkey PRIMARY KEY (workspace_id, operation_id, "position");
+
+ALTER TABLE ONLY public.bulk_operations
+    ADD CONSTRAINT bulk_operations_of_workspace UNIQUE (workspace_id, id);
+
+ALTER TABLE ONLY public.bulk_operations
+    ADD CONSTRAINT bulk_operations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.bulk_refusals
+    ADD CONSTRAINT bulk_refusals_pkey PRIMARY KEY (workspace_id, operation_id, recipient_id);
 
 ALTER TABLE ONLY public.contacts
     ADD CONSTRAINT contacts_of_workspace UNIQUE (workspace_id, id);
@@ -819,6 +873,14 @@ ALTER TABLE ONLY public.workspaces
 CREATE INDEX audit_entries_by_age ON public.audit_entries USING btree (workspace_id, at DESC, id DESC);
 
 CREATE INDEX audit_entries_by_object ON public.audit_entries USING gin (object_ids jsonb_path_ops);
+
+CREATE INDEX bulk_operations_by_age ON public.bulk_operations USING btree (workspace_id, created_at DESC, id DESC);
+
+CREATE INDEX bulk_operations_going_on ON public.bulk_operations USING btree (workspace_id, turned_at) WHERE (ended_at IS NULL);
+
+CREATE INDEX bulk_operations_old ON public.bulk_operations USING btree (ended_at) WHERE (ended_at IS NOT NULL);
+
+CREATE INDEX bulk_refusals_by_time ON public.bulk_refusals USING btree (operation_id, refused_at, recipient_id);
 
 CREATE INDEX contacts_by_age ON public.contacts USING btree (workspace_id, created_at DESC, id DESC);
 
@@ -960,6 +1022,21 @@ ALTER TABLE ONLY public.api_keys
 
 ALTER TABLE ONLY public.audit_entries
     ADD CONSTRAINT audit_entries_workspace FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.bulk_batches
+    ADD CONSTRAINT bulk_batches_operation FOREIGN KEY (workspace_id, operation_id) REFERENCES public.bulk_operations(workspace_id, id);
+
+ALTER TABLE ONLY public.bulk_operations
+    ADD CONSTRAINT bulk_operations_step FOREIGN KEY (workspace_id, step_id) REFERENCES public.steps(workspace_id, id);
+
+ALTER TABLE ONLY public.bulk_operations
+    ADD CONSTRAINT bulk_operations_workspace FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.bulk_refusals
+    ADD CONSTRAINT bulk_refusals_operation FOREIGN KEY (workspace_id, operation_id) REFERENCES public.bulk_operations(workspace_id, id);
+
+ALTER TABLE ONLY public.bulk_refusals
+    ADD CONSTRAINT bulk_refusals_recipient FOREIGN KEY (workspace_id, recipient_id) REFERENCES public.recipients(workspace_id, id);
 
 ALTER TABLE ONLY public.contacts
     ADD CONSTRAINT contacts_workspace FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);

@@ -122,6 +122,16 @@ async def _apply(api: Api) -> dict[str, Any]:
     return {"ids": ids, "action": "PAUSE"}
 
 
+async def _bulk(api: Api) -> dict[str, Any]:
+    world = await _running(api, people=2)
+    return {"action": "PAUSE", "filter": {"sequenceId": seq(world.sequence_id)}}
+
+
+async def _ordered(api: Api) -> dict[str, Any]:
+    made = await api.change("bulkOperationCreate", await _bulk(api), "bulkOperation { id }")
+    return {"id": made["bulkOperation"]["id"]}
+
+
 async def _plus(example: Awaitable[dict[str, Any]], **more: Any) -> dict[str, Any]:
     return {**await example, **more}
 
@@ -247,6 +257,8 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "recipientDelete": _recipient,
     "recipientRetry": _failed_recipient,
     "recipientsApply": _apply,
+    "bulkOperationCreate": _bulk,
+    "bulkOperationCancel": _ordered,
     "deliveryResolve": _unconfirmed,
     "taskComplete": lambda api: _plus(_task(api), note="Done."),
     "pendingActionAssign": _assigned,

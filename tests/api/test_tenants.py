@@ -17,10 +17,13 @@ from graphql import (
     get_named_type,
 )
 
-from domain import authoring, contacts, enrolment, keys, pending, sequences, users
+from domain import authoring, bulk, contacts, enrolment, keys, pending, sequences, users
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.plans import SequenceSettings
+from domain.reading.filters import EVERYTHING
+from domain.rules.actor import ENGINE
+from domain.rules.bulk import BulkAction
 from domain.rules.ids import Prefix, new_id, to_public
 from domain.tables.constraints import TENANT_KEYS, TENANTS
 from tests.api.conftest import Api, rcp, seq
@@ -44,6 +47,7 @@ _TABLES: Final = {
     Prefix.WEBHOOK_DELIVERY: "webhook_deliveries",
     Prefix.SUPPRESSION: "suppressions",
     Prefix.TEST_EMAIL: "test_emails",
+    Prefix.BULK_OPERATION: "bulk_operations",
     Prefix.AUDIT_ENTRY: "audit_entries",
 }
 Path = tuple[str, ...]
@@ -56,6 +60,7 @@ async def their_world(api: Api) -> Api:
     for name in ("recipientRetry", "webhookDeliveryRedeliver", "suppressionDelete"):
         await EXAMPLES[name](theirs)
     await _their_task(theirs)
+    await bulk.create(workspace_id, ENGINE, BulkAction.PAUSE, EVERYTHING)
     await users.create(workspace_id, "Their Ada", external_subject="idp|ada")
     await contacts.upsert(workspace_id, ContactFields(values={"email": "x@y.example", "external_id": "partner-7"}))
     await fetch(

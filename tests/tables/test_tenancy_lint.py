@@ -37,6 +37,13 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         {"error_group_retries"},
         "looks for the retries that are going on, anywhere",
     ),
+    ("domain.bulk", "SELECT DISTINCT ON (workspace_id) workspace_id, id, turned_at"): (
+        {"bulk_operations"},
+        "looks for the operations that are going on, anywhere",
+    ),
+    ("domain.bulk", "WHERE ended_at < now()"): ({"bulk_operations"}, "forgets what is old, anywhere"),
+    ("domain.reading.bulk", "FROM bulk_operations o"): ({"o"}, LISTED),
+    ("domain.reading.bulk", "FROM bulk_refusals f"): ({"f"}, LISTED),
     ("domain.feed", "WITH fresh AS"): ({"events", "e", "f"}, "numbers what is new, each in its own workspace's feed"),
     ("domain.feed", "UPDATE feeds SET epoch"): ({"feeds"}, "a restored database gives every feed a new epoch"),
     ("domain.guardrails", "SELECT o.workspace_id, o.id FROM"): (

@@ -1,0 +1,315 @@
+"""The same for everyone whom a filter keeps: chosen at once, done in batches by a worker.
+
+Whom an operation means is settled when it is ordered: the ids are written down with it, five hundred to a row. So it
+means whom the person saw, whatever they do meanwhile, and each of them is changed or refused once. A batch, its
+refusals and the progress are one transaction: a worker that dies in the middle has done nothing of it, and the next one
+goes on there.
+
+Each workspace has one batch in turn, so that a large operation of one keeps no other waiting.
+
+Source: api.md "Bulk"; docs/adr/0016.
+"""
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from domain import faults
+from domain.changes import Change
+from domain.database import Tx, fetch, tx
+from domain.deciding import decide_each
+from domain.plans import load_plans
+from domain.reading import recipient_rows
+from domain.reading.filters import RecipientFilter, compile_filter
+from domain.reading.pages import Parameters
+from domain.refusals import ActionNotAvailable, BulkOperationEnded, Invalid, NotFound, Refusal
+from domain.rules.actor import Actor, ActorKind
+from domain.rules.bulk import BulkAction, BulkStatus
+from domain.rules.ids import new_id
+from domain.writing import read, write
+
+log = logging.getLogger("relance.bulk")
+
+BATCH: Final = 500
+MATCHED_AT_MOST: Final = 1_000_000
+KEPT: Final = timedelta(days=30)
+_ROUNDS: Final = 20  # a row that moves more often between two statements does not exist in practice
+_WORKSPACES_AT_ONCE: Final = 20
+_PAUSE_AFTER_FAILURE: Final = timedelta(seconds=5)
+_HAND_OVERS_COUNT: Final = (BulkAction.PAUSE, BulkAction.STOP, BulkAction.DELETE)
+
+
+async def create(
+    workspace_id: UUID,
+    actor: Actor,
+    action: BulkAction,
+    filter: RecipientFilter,
+    *,
+    step_id: UUID | None = None,
+    dry_run: bool = False,
+) -> UUID:
+    """Order an action for everyone whom the filter keeps at this moment; return the operation. A worker does it.
+
+    With `dry_run` nothing is changed: each is decided, and counted.
+
+    Raises:
+        Invalid: the filter is out of bounds or keeps more than a million; SKIP_STEP names no step, or another one does.
+        NotFound: the workspace has no such step.
+    """
+    if (action is BulkAction.SKIP_STEP) != (step_id is not None):
+        raise Invalid(
+            "Name the step to skip: those who are not at it are refused."
+            if step_id is None
+            else "A step is named only with SKIP_STEP.",
+            field=["stepId"],
+        )
+
+    async def work(t: Tx) -> UUID:
+        if step_id is not None and not await t.fetch(
+            "SELECT FROM steps WHERE workspace_id = $1 AND id = $2", t.workspace_id, step_id
+        ):
+            raise NotFound("step", field=["stepId"])
+        operation_id = new_id()
+        parameters = Parameters([t.workspace_id])
+        living = ("r.workspace_id = $1", "r.deleted_at IS NULL")
+        kept = " AND ".join([*living, *compile_filter(filter, parameters)])
+        operation = parameters.add(operation_id, "uuid")
+        await t.execute(
+            """
+            INSERT INTO bulk_operations (id, workspace_id, action, step_id, dry_run, status, matched, done, changed,
+                refused, in_flight, batches_done, actor_kind, actor_id, created_at, turned_at)
+            VALUES ($2, $1, $3, $4, $5, 'PENDING', 0, 0, 0, 0, 0, 0, $6, $7, $8, now())
+            """,
+            t.workspace_id,
+            operation_id,
+            action,
+            step_id,
+            dry_run,
+            actor.kind,
+            actor.id,
+            t.now,
+        )
+        batches = await t.fetch(
+            f"""
+            INSERT INTO bulk_batches (workspace_id, operation_id, position, recipient_ids)
+            SELECT $1, {operation}, n.position, array_agg(n.id ORDER BY n.id)
+            FROM (
+                SELECT r.id, (row_number() OVER (ORDER BY r.id) - 1) / {BATCH} AS position
+                {recipient_rows.FROM} WHERE {kept} ORDER BY r.id LIMIT {MATCHED_AT_MOST + 1}
+            ) n GROUP BY n.position RETURNING cardinality(recipient_ids) AS n
+            """,
+            *parameters.values,
+        )
+        matched = sum(row["n"] for row in batches)
+        if matched > MATCHED_AT_MOST:
+            raise Invalid(
+                f"The filter keeps more than {MATCHED_AT_MOST:,} recipients. Make it narrower, and order several.",
+                field=["filter"],
+            )
+        await t.execute(
+            "UPDATE bulk_operations SET matched = $3, status = CASE WHEN $3 = 0 THEN 'COMPLETED' ELSE status END, "
+            "ended_at = CASE WHEN $3 = 0 THEN $4::timestamptz END WHERE workspace_id = $1 AND id = $2",
+            t.workspace_id,
+            operation_id,
+            matched,
+            t.now,
+        )
+        return operation_id
+
+    return await tx(workspace_id, work)
+
+
+async def cancel(workspace_id: UUID, operation_id: UUID) -> None:
+    """End an operation where it is: once this has returned nobody else is changed by it. Repeated, it stays so.
+
+    Raises:
+        NotFound
+        BulkOperationEnded: it has gone through all already.
+    """
+
+    async def work(t: Tx) -> None:
+        row = await t.fetchrow(
+            "SELECT status FROM bulk_operations WHERE workspace_id = $1 AND id = $2 FOR UPDATE",
+            t.workspace_id,
+            operation_id,
+        )
+        if row is None:
+            raise NotFound("bulk operation", field=["id"])
+        if row["status"] == BulkStatus.COMPLETED:
+            raise BulkOperationEnded
+        await t.execute(
+            "UPDATE bulk_operations SET status = 'CANCELLED', ended_at = coalesce(ended_at, $3) "
+            "WHERE workspace_id = $1 AND id = $2",
+            t.workspace_id,
+            operation_id,
+            t.now,
+        )
+
+    await tx(workspace_id, work)
+
+
+async def go_on() -> bool:
+    """Do one batch for each workspace that has an operation going on; return whether there may be more."""
+    rows = await fetch(
+        """
+        SELECT workspace_id, id FROM (
+            SELECT DISTINCT ON (workspace_id) workspace_id, id, turned_at FROM bulk_operations
+            WHERE ended_at IS NULL AND turned_at <= now() ORDER BY workspace_id, turned_at, id
+        ) next ORDER BY turned_at LIMIT $1
+        """,
+        _WORKSPACES_AT_ONCE,
+    )
+    more = False
+    for row in rows:
+        try:
+            more = await _carry_on(row["workspace_id"], row["id"]) or more
+        except Exception:  # one workspace's trouble must not keep the others waiting
+            log.exception("operation %s of workspace %s stands still", row["id"], row["workspace_id"])
+            await _put_off(row["workspace_id"], row["id"])
+    return more
+
+
+async def _carry_on(workspace_id: UUID, operation_id: UUID) -> bool:
+    return await tx(workspace_id, lambda t: _next_batch(t, operation_id))
+
+
+async def _put_off(workspace_id: UUID, operation_id: UUID) -> None:
+    async def work(t: Tx) -> None:
+        await t.execute(
+            "UPDATE bulk_operations SET turned_at = now() + $3 WHERE workspace_id = $1 AND id = $2",
+            t.workspace_id,
+            operation_id,
+            _PAUSE_AFTER_FAILURE,
+        )
+
+    await tx(workspace_id, work, rings=False)
+
+
+async def _next_batch(t: Tx, operation_id: UUID) -> bool:
+    """Do the next batch; return whether it was one. Another worker's, or a cancelled operation, is left alone."""
+    going = await t.fetchrow(
+        "SELECT o.*, b.recipient_ids FROM bulk_operations o JOIN bulk_batches b ON b.workspace_id = o.workspace_id "
+        "AND b.operation_id = o.id AND b.position = o.batches_done "
+        "WHERE o.workspace_id = $1 AND o.id = $2 AND o.ended_at IS NULL FOR UPDATE OF o SKIP LOCKED",
+        t.workspace_id,
+        operation_id,
+    )
+    if going is None:
+        return False
+    done = await _carry_out(t, going)
+    await _note_refusals(t, operation_id, done.refused)
+    await faults.point("before_bulk_commit")
+    await t.execute(
+        """
+        UPDATE bulk_operations SET batches_done = batches_done + 1, done = done + $3 + $4, changed = changed + $3,
+            refused = refused + $4, in_flight = in_flight + $5, turned_at = clock_timestamp(),
+            status = CASE WHEN done + $3 + $4 = matched THEN 'COMPLETED' ELSE 'RUNNING' END,
+            ended_at = CASE WHEN done + $3 + $4 = matched THEN $6::timestamptz END
+        WHERE workspace_id = $1 AND id = $2
+        """,
+        t.workspace_id,
+        operation_id,
+        len(done.changed),
+        len(done.refused),
+        done.in_flight,
+        t.now,
+    )
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What came of one batch."""
+
+    changed: Collection[UUID]
+    refused: dict[UUID, Refusal]
+    in_flight: int
+
+
+async def _carry_out(t: Tx, going: asyncpg.Record) -> _Done:
+    action, dry_run = BulkAction(going["action"]), going["dry_run"]
+    actor = Actor(ActorKind(going["actor_kind"]), going["actor_id"])
+    left = set(going["recipient_ids"])
+    changed: set[UUID] = set()
+    refused: dict[UUID, Refusal] = {}
+    if not dry_run:
+        # Locked before it is asked what is being handed over: the second mark waits for the lock or is seen.
+        await t.fetch(
+            "SELECT id FROM recipients WHERE workspace_id = $1 AND id = ANY($2::uuid[]) ORDER BY id FOR NO KEY UPDATE",
+            t.workspace_id,
+            list(left),
+        )
+    for _ in range(_ROUNDS):
+        found = await read(t, left)
+        refused |= {key: NotFound("recipient") for key in left - found.keys()}
+        plans = await load_plans(t, {one.sequence_id for one in found.values()})
+        answers = await decide_each(t, actor, action, list(found.values()), plans, step_id=going["step_id"])
+        refused |= {key: answer for key, answer in answers.items() if isinstance(answer, Refusal)}
+        changes = [answer for answer in answers.values() if isinstance(answer, Change)]
+        written = {one.before.id for one in changes} if dry_run else await write(t, changes)
+        changed |= written
+        left = {one.before.id for one in changes} - written
+        if not left:
+            in_flight = await _in_flight(t, changed) if action in _HAND_OVERS_COUNT and not dry_run else 0
+            return _Done(changed, refused, in_flight)
+    raise RuntimeError(f"{len(left)} recipients moved more often than they could be written")
+
+
+async def _in_flight(t: Tx, recipient_ids: Collection[UUID]) -> int:
+    count: int = await t.fetchval(
+        "SELECT count(*) FROM messages WHERE workspace_id = $1 AND recipient_id = ANY($2::uuid[]) "
+        "AND state = 'HANDING_OVER'",
+        t.workspace_id,
+        list(recipient_ids),
+    )
+    return count
+
+
+async def _note_refusals(t: Tx, operation_id: UUID, refused: dict[UUID, Refusal]) -> None:
+    if not refused:
+        return
+    await t.execute(
+        """
+        INSERT INTO bulk_refusals (workspace_id, operation_id, recipient_id, code, message, status, refused_at)
+        SELECT $1, $2, u.id, u.code, u.message, u.status, $3
+        FROM unnest($4::uuid[], $5::text[], $6::text[], $7::text[]) AS u (id, code, message, status)
+        """,
+        t.workspace_id,
+        operation_id,
+        t.now,
+        list(refused),
+        [one.code for one in refused.values()],
+        [one.message for one in refused.values()],
+        [one.status if isinstance(one, ActionNotAvailable) else None for one in refused.values()],
+    )
+
+
+async def forget_old(limit: int = 20) -> bool:
+    """Remove up to `limit` operations that ended more than 30 days ago; return whether there may be more."""
+
+    async def work(t: Tx) -> bool:
+        rows = await t.fetch(
+            "SELECT workspace_id, id FROM bulk_operations WHERE ended_at < now() - $1::interval "
+            "ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED",
+            KEPT,
+            limit,
+        )
+        keys = [row["workspace_id"] for row in rows], [row["id"] for row in rows]
+        for table, column in (
+            ("bulk_refusals", "operation_id"),
+            ("bulk_batches", "operation_id"),
+            ("bulk_operations", "id"),
+        ):
+            await t.execute(
+                f"DELETE FROM {table} x USING unnest($1::uuid[], $2::uuid[]) AS u (workspace_id, id) "
+                f"WHERE x.workspace_id = u.workspace_id AND x.{column} = u.id",
+                *keys,
+            )
+        return len(rows) == limit
+
+    return await tx(None, work, rings=False)
