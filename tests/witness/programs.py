@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 JS = Path(__file__).with_name("js")
+PY = Path(__file__).with_name("py")
 _PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", "/usr/local/sbin"])
 _POSTGRES_VERSIONS = ("15", "16", "17")  # older than the embedded one; the oldest that is found is taken
 
@@ -49,6 +50,14 @@ def node() -> str:
     if not (JS / "node_modules" / "graphql-ws").is_dir() or not (JS / "node_modules" / "graphql-sse").is_dir():
         missing("A client of npm", "Get all of them with: npm ci --prefix tests/witness/js --ignore-scripts")
     return path
+
+
+def python_checker(name: str) -> str:
+    """Return a program of the environment of `py/`, where the checkers in Python are."""
+    path = PY / ".venv" / "bin" / name
+    if not path.exists():
+        missing(name, "Get it with: make -C tests/witness/py")
+    return str(path)
 
 
 def postgres_programs() -> Path:
