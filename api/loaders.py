@@ -13,7 +13,7 @@ from strawberry.dataloader import DataLoader
 from api.connections import Connection, to_slice
 from api.filters import counted_filter, recipient_filter, recipient_order, step_error_filter
 from api.selections import counted, wanted, wanted_of_page
-from domain import feed
+from domain import feed, settling
 from domain.reading import (
     actors,
     bulk,
@@ -167,6 +167,9 @@ class Loaders:
 
     async def mailboxes_of_sequence(self, row: Any) -> Any:
         return await self._found("mailboxes", row.key, sequences.mailboxes)
+
+    async def remaining_of_sequence(self, row: Any) -> Any:
+        return await self._found("remaining", row.key, settling.remaining)
 
     async def counts_of_sequence(self, row: Any) -> Any:
         return await self._found("counts", row.key, sequences.counts)

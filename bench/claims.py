@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 
+from bench.crowd import multiply
 from bench.surroundings import HERE, PEPPER, SECRET_KEY, embedded, median, table
 from cli.embedded import Servers
 from domain import authoring, enrolment, keys, mailboxes, sending, sequences
@@ -92,33 +93,9 @@ async def _prepare(what: str) -> None:
     if what != SITUATIONS[0]:
         blocked = await _sequence(workspace_id, mailbox_id, SequenceSettings(window=_window(shut=False)))
         await _enrol(workspace_id, blocked, "blocked", 1)
-        await _multiply(blocked)
+        await multiply(blocked, BLOCKED, "now() - interval '2 days'")
         await _block(what, blocked)
     await fetch("ANALYZE")
-
-
-async def _multiply(sequence_id: UUID) -> None:
-    """Make as many of the one recipient there is, long overdue: enrolling them takes minutes that are not measured."""
-    (model,) = await fetch("SELECT * FROM recipients WHERE sequence_id = $1", sequence_id)
-    (person,) = await fetch("SELECT * FROM contacts WHERE id = $1", model["contact_id"])
-    told = [name for name in dict(person) if name not in ("id", "email", "email_key")]
-    facts = [name for name in dict(model) if name not in ("id", "contact_id", "due_at")]
-    for start in range(0, BLOCKED, 10_000):
-        await fetch(
-            f"""
-            WITH people AS (
-                INSERT INTO contacts (id, email, email_key, {", ".join(told)})
-                SELECT gen_random_uuid(), n || '@people.example', n || '@people.example', {", ".join(told)}
-                FROM contacts, generate_series($3::int, $3 + 9999) n WHERE id = $1 RETURNING id
-            )
-            INSERT INTO recipients (id, contact_id, due_at, {", ".join(facts)})
-            SELECT gen_random_uuid(), p.id, now() - interval '2 days', {", ".join(f"r.{name}" for name in facts)}
-            FROM people p, recipients r WHERE r.id = $2
-            """,
-            person["id"],
-            model["id"],
-            start,
-        )
 
 
 async def _block(what: str, sequence_id: UUID) -> None:

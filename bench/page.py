@@ -75,7 +75,7 @@ def main() -> None:
             for _ in range(ROUNDS):
                 for count in CONNECTIONS:
                     for name, port, pid in (("Relance", api_port, api.pid), ("floor", floor_port, floor.pid)):
-                        run = asyncio.run(_load(port, pid, _request(port, secret, asked), count))
+                        run = asyncio.run(_load(port, pid, request(port, secret, asked), count))
                         found.setdefault((name, count), []).append(run)
     rows = [
         [
@@ -117,7 +117,7 @@ def _person(number: int) -> ContactFields:
     return ContactFields(values={**values, "company": f"Firma {number % 50}"})
 
 
-def _request(port: int, secret: str, asked: bytes) -> bytes:
+def request(port: int, secret: str, asked: bytes) -> bytes:
     head = (
         f"POST /graphql HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {secret}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(asked)}\r\n\r\n"

@@ -11,6 +11,7 @@ is seen or finds the row at its new step.
 Source: product.md section 2 "Sequences", section 3 "Live edits"; architecture.md "Facts, not memories".
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -59,14 +60,19 @@ class _Settling:
 
     def rows_behind(self, behind_edit: str) -> str:
         """Return the statement that finds recipients who have to follow, and whether for the sequence's status."""
-        behind_status = _BEHIND_STATUS[self.status]
-        behind = f"({behind_status} OR {behind_edit})"
+        told = f"{_BEHIND_STATUS[self.status]} IS TRUE AS behind_status, {_BEING_SENT} AS being_sent"
+        return f"SELECT r.id, r.version, r.updated_at, {told} {self._rows(behind_edit)} ORDER BY r.id LIMIT $3"
+
+    @property
+    def number_behind(self) -> str:
+        """The statement that counts them, up to $3."""
+        return f"SELECT count(*) AS n FROM (SELECT {self._rows(_BEHIND_EDIT)} LIMIT $3) behind"
+
+    def _rows(self, behind_edit: str) -> str:
         return f"""
-            SELECT r.id, r.version, r.updated_at, {behind_status} IS TRUE AS behind_status, {_BEING_SENT} AS being_sent
             FROM recipients r LEFT JOIN steps t ON t.id = r.current_step_id AND t.workspace_id = r.workspace_id
             WHERE r.workspace_id = $1 AND r.sequence_id = $2 AND r.end_reason IS NULL AND r.deleted_at IS NULL
-                AND {behind}
-            ORDER BY r.id LIMIT $3
+                AND ({_BEHIND_STATUS[self.status]} OR {behind_edit})
         """
 
 
@@ -137,6 +143,22 @@ async def unsettled() -> list[tuple[UUID, UUID]]:
     return [(row["workspace_id"], row["id"]) for row in rows]
 
 
+async def remaining(workspace_id: UUID, sequence_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return of each sequence whose rows still follow a change of it how many do."""
+    rows = await fetch(
+        "SELECT id, status, paused_at, pauses_to_follow FROM sequences "
+        "WHERE workspace_id = $1 AND id = ANY($2::uuid[]) AND settling",
+        workspace_id,
+        list(sequence_ids),
+    )
+    found: dict[UUID, int] = {}
+    for row in rows:
+        settling = _to_settling(row)
+        (counted,) = await fetch(settling.number_behind, workspace_id, row["id"], None, settling.since)
+        found[row["id"]] = counted["n"]
+    return found
+
+
 def _shows(before: Recipient, after: Recipient) -> bool:
     """Return whether a query shows the change; timers alone make no version."""
     return (before.status, before.current_step_id, before.sequence_paused_at, before.scheduled_for) != (
@@ -168,8 +190,10 @@ async def _settling(t: Tx, sequence_id: UUID, lock: str) -> _Settling | None:
         t.workspace_id,
         sequence_id,
     )
-    if row is None:
-        return None
+    return None if row is None else _to_settling(row)
+
+
+def _to_settling(row: asyncpg.Record) -> _Settling:
     status, over = SequenceStatus(row["status"]), row["pauses_to_follow"] or []
     pauses: list[tuple[datetime, datetime | None]] = [*zip(over[::2], over[1::2], strict=True)]
     if status is SequenceStatus.PAUSED:

@@ -14,6 +14,7 @@ from api.types.mailboxes import Mailbox
 from api.types.scalars import JSON
 from api.types.sequences import Step
 from domain.reading import reports
+from domain.reading.filters import RecipientFilter
 from domain.reading.reports import DayReport as Day
 from domain.reading.reports import Figure, Totals
 from domain.reading.reports import StepReport as Funnel
@@ -29,10 +30,12 @@ _Zone = Annotated[str, strawberry.argument(description="The zone whose days they
 
 @strawberry.type(description="A number and whom it counts.")
 class ReportFigure:
+    whom: strawberry.Private[RecipientFilter]
     count: int = strawberry.field(description="How many recipients.")
-    filter: JSON = strawberry.field(
-        description="A RecipientFilter: `recipients(filter: …)` with exactly this value lists those counted."
-    )
+
+    @resolved("A RecipientFilter: `recipients(filter: …)` with exactly this value lists those counted.")
+    def filter(self) -> JSON:
+        return cast(JSON, given_filter(self.whom))
 
 
 @strawberry.type(description="How many recipients have one status.")
@@ -88,14 +91,36 @@ class MailboxReport:
 
 @strawberry.type(description="One day in the time zone asked for, from midnight to midnight.")
 class DayReport:
+    found: strawberry.Private[Day]
     date: Date = strawberry.field(description="The day.")
-    enrolled: ReportFigure = strawberry.field(description="Those enrolled on it.")
-    contacted: ReportFigure = strawberry.field(description="Those who were sent their first email or SMS on it.")
-    replied: ReportFigure = strawberry.field(description="Those whose first reply came on it.")
-    completed: ReportFigure = strawberry.field(description="Those who completed on it.")
-    bounced: ReportFigure = strawberry.field(description="Those who bounced on it.")
-    stopped: ReportFigure = strawberry.field(description="Those who were stopped on it.")
-    unsubscribed: ReportFigure = strawberry.field(description="Those who unsubscribed on it.")
+
+    @resolved("Those enrolled on it.")
+    def enrolled(self) -> ReportFigure:
+        return figure(self.found.figure(Measure.ENROLLED))
+
+    @resolved("Those who were sent their first email or SMS on it.")
+    def contacted(self) -> ReportFigure:
+        return figure(self.found.figure(Measure.CONTACTED))
+
+    @resolved("Those whose first reply came on it.")
+    def replied(self) -> ReportFigure:
+        return figure(self.found.figure(Measure.REPLIED))
+
+    @resolved("Those who completed on it.")
+    def completed(self) -> ReportFigure:
+        return figure(self.found.figure(Measure.COMPLETED))
+
+    @resolved("Those who bounced on it.")
+    def bounced(self) -> ReportFigure:
+        return figure(self.found.figure(Measure.BOUNCED))
+
+    @resolved("Those who were stopped on it.")
+    def stopped(self) -> ReportFigure:
+        return figure(self.found.figure(Measure.STOPPED))
+
+    @resolved("Those who unsubscribed on it.")
+    def unsubscribed(self) -> ReportFigure:
+        return figure(self.found.figure(Measure.UNSUBSCRIBED))
 
 
 @strawberry.type(
@@ -152,11 +177,12 @@ class Report:
 
     @resolved("Over time: each day from the first to the last, at most 366.")
     async def days(self, from_: _From, until: _Until, time_zone: _Zone = "UTC") -> list[DayReport]:
-        return [_day(found) for found in await reports.days(self.scope, from_, until, _zone(time_zone))]
+        found = await reports.days(self.scope, from_, until, _zone(time_zone))
+        return [DayReport(found=day, date=day.date) for day in found]
 
 
 def figure(found: Figure) -> ReportFigure:
-    return ReportFigure(count=found.count, filter=cast(JSON, given_filter(found.filter)))
+    return ReportFigure(whom=found.filter, count=found.count)
 
 
 def _statuses(found: Totals) -> list[StatusReport]:
@@ -174,20 +200,6 @@ def _step(found: Funnel) -> StepReport:
         bounced=figures[StepOutcome.BOUNCED],
         skipped=figures[StepOutcome.SKIPPED],
         failed=figures[StepOutcome.FAILED],
-    )
-
-
-def _day(found: Day) -> DayReport:
-    figures = {measure: figure(one) for measure, one in found.measures.items()}
-    return DayReport(
-        date=found.date,
-        enrolled=figures[Measure.ENROLLED],
-        contacted=figures[Measure.CONTACTED],
-        replied=figures[Measure.REPLIED],
-        completed=figures[Measure.COMPLETED],
-        bounced=figures[Measure.BOUNCED],
-        stopped=figures[Measure.STOPPED],
-        unsubscribed=figures[Measure.UNSUBSCRIBED],
     )
 
 

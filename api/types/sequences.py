@@ -106,6 +106,11 @@ class StageCount:
     count: int = strawberry.field(description="How many; 0 is said too.")
 
 
+@strawberry.type(description="Recipients that still follow a change of their sequence, which itself holds already.")
+class SequenceSettling:
+    remaining: int = strawberry.field(description="How many still have to follow.")
+
+
 @strawberry.type(description="An ordered list of steps with settings, in which people are enrolled.")
 class Sequence(Node):
     external_id: str | None = strawberry.field(description="The partner's own id for it.")
@@ -127,6 +132,14 @@ class Sequence(Node):
     async def guardrail(self, info: Info) -> Guardrail:
         found: Guardrail = await info.context.loaders.guardrail_of_sequence(self)
         return found
+
+    @resolved(
+        "Those who still follow its last change: a pause, a resume, an archiving or an edit, which hold for all from "
+        "their answer on. Null once all have."
+    )
+    async def settling(self, info: Info) -> SequenceSettling | None:
+        remaining = await info.context.loaders.remaining_of_sequence(self)
+        return SequenceSettling(remaining=remaining) if remaining else None
 
     @resolved("How many recipients have each status; every status is there, 0 included.")
     async def status_counts(self, info: Info) -> list[StatusCount]:

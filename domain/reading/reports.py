@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -63,7 +64,22 @@ class DayReport:
     """What happened on one day, by who is counted with it now."""
 
     date: date
-    measures: dict[Measure, Figure]
+    counts: dict[str, int]
+    whole: RecipientFilter
+    span: Compared
+
+    def figure(self, measure: Measure) -> Figure:
+        """Return how many, and whom. Made when asked for: most of a year's are not."""
+        match measure:
+            case Measure.ENROLLED:
+                filter = replace(self.whole, enrolled_at=self.span)
+            case Measure.CONTACTED:
+                filter = replace(self.whole, contacted_at=self.span)
+            case Measure.REPLIED:
+                filter = replace(self.whole, replied_at=self.span)
+            case _:
+                filter = replace(self.whole, statuses=[Status(measure)], ended_at=self.span)
+        return Figure(self.counts.get(measure, 0), filter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,37 +240,23 @@ async def days(scope: Scope, first: date, last: date, zone: ZoneInfo) -> list[Da
     except OverflowError:
         raise Invalid("These days are out of the calendar. Ask for others.", field=["from"]) from None
     parameters = Parameters([scope.workspace_id])
+    marks = parameters.add(bounds, "timestamptz[]")
     rows = await fetch(
         f"""
-        SELECT d.place::int AS place, a.measure, sum(a.count)::bigint AS n
-        FROM report_tallies a JOIN unnest({parameters.add(bounds[:-1], "timestamptz[]")},
-            {parameters.add(bounds[1:], "timestamptz[]")}) WITH ORDINALITY AS d (opens, closes, place)
-            ON a.quarter >= d.opens AND a.quarter < d.closes
+        SELECT width_bucket(a.quarter, {marks}) AS place, a.measure, sum(a.count)::bigint AS n
+        FROM report_tallies a
         WHERE a.workspace_id = $1 {scope.narrowed(parameters)} AND a.step_id = '{NOBODY}'
-            AND a.quarter >= {parameters.add(bounds[0], "timestamptz")}
-            AND a.quarter < {parameters.add(bounds[-1], "timestamptz")}
+            AND a.quarter >= ({marks})[1] AND a.quarter < ({marks})[{len(bounds)}]
         GROUP BY 1, 2
         """,
         *parameters.values,
     )
-    counts = {(row["place"], row["measure"]): row["n"] for row in rows}
-    return [
-        DayReport(day, _of_day(scope, Compared(gte=opens, lt=closes), place, counts))
-        for place, (day, opens, closes) in enumerate(zip(dates, bounds, bounds[1:], strict=False), start=1)
-    ]
+    counts: list[dict[str, int]] = [{} for _ in dates]
+    for row in rows:
+        counts[row["place"] - 1][row["measure"]] = row["n"]
+    spans = [Compared(gte=opens, lt=closes) for opens, closes in pairwise(bounds)]
+    return [DayReport(day, found, scope.filter, span) for day, found, span in zip(dates, counts, spans, strict=True)]
 
 
 def _start(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
-
-
-def _of_day(scope: Scope, span: Compared, place: int, counts: dict[tuple[int, str], int]) -> dict[Measure, Figure]:
-    whole = scope.filter
-    meant: dict[Measure, RecipientFilter] = {
-        Measure.ENROLLED: replace(whole, enrolled_at=span),
-        Measure.CONTACTED: replace(whole, contacted_at=span),
-        Measure.REPLIED: replace(whole, replied_at=span),
-    }
-    for ended in (Status.COMPLETED, Status.BOUNCED, Status.STOPPED, Status.UNSUBSCRIBED):
-        meant[Measure(ended)] = replace(whole, statuses=[ended], ended_at=span)
-    return {measure: Figure(counts.get((place, measure), 0), meant[measure]) for measure in Measure}

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from domain import feed, pending, settling
 from domain.database import fetch
 from tests.api.conftest import Api, rcp, seq, stp
@@ -167,6 +169,21 @@ async def test_one_action_for_many_answers_for_each_in_order(api: Api) -> None:
         "recipientsApply", {"ids": ids, "action": "DELETE"}, "succeeded results { recipient { id } }"
     )
     assert (gone["succeeded"], gone["results"][0]["recipient"]) == (5, None)
+
+
+async def test_a_sequence_says_how_many_still_follow_it(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await api.world(people=5)
+    monkeypatch.setattr(settling, "AT_ONCE", 2)
+    selection = "sequence { status settling { remaining } }"
+    paused = await api.change("sequencePause", {"id": seq(world.sequence_id)}, selection)
+    assert paused["sequence"] == {"status": "PAUSED", "settling": {"remaining": 3}}
+    while await settling.settle_batch(api.workspace_id, world.sequence_id):
+        pass
+    settled = await api.ask(
+        "query ($id: ID!) { node(id: $id) { ... on Sequence { settling { remaining } } } }",
+        {"id": seq(world.sequence_id)},
+    )
+    assert settled == {"node": {"settling": None}}
 
 
 async def test_a_sequence_goes_through_its_statuses(api: Api) -> None:
