@@ -80,7 +80,7 @@ witness: $(STAMP)
 
 faults: $(STAMP)
 	@RELANCE_FAULT_RUNS="$${RELANCE_FAULT_RUNS:-10}" "$(BIN)/pytest" -q -m "witness or not witness" \
-	  tests/faults tests/witness/test_replies_by_imap.py tests/rules/test_zone_nights.py
+	  tests/faults tests/witness/test_replies_by_imap.py tests/rules/test_zone_nights.py tests/inbound/test_corpora.py
 
 bench: $(STAMP)
 	@"$(BIN)/python" -m bench
