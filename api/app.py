@@ -70,6 +70,7 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
                 )
             )
             await stack.enter_async_context(process.hub.running())
+            await stack.enter_async_context(process.tails.running())
             checking = asyncio.create_task(
                 endlessly(
                     "checking the keys of sockets",

@@ -21,9 +21,9 @@ from starlette.types import Send
 from api.context import Caller
 from api.errors import formatted
 from api.key_set import KeySetUnreachable
+from api.ring import Batch
 from api.server_parts import ServerParts
 from api.sharing import Selection
-from api.subscriptions import Receivers, received
 from api.telling import NotExecuted, subscribed
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -74,14 +74,14 @@ async def subscription_stream(
     """Return the stream of a subscription that is valid and allowed. What is wrong with its arguments is told in it."""
     body: AsyncIterator[bytes]
     try:
-        receivers, joined = await subscribed(process, caller, text, document, definition, variables)
+        batches, joined = await subscribed(process, caller, text, document, definition, variables)
     except Exception as problem:
         body = _only(_told(problem, request_id) + _COMPLETE)
     else:
 
         async def following() -> AsyncGenerator[bytes, None]:
             with joined as selection:
-                async with aclosing(_events(process, receivers, selection, secret, request_id)) as events:
+                async with aclosing(_events(process, batches, selection, secret, request_id)) as events:
                     async for chunk in events:
                         yield chunk
 
@@ -95,7 +95,11 @@ async def _only(chunk: bytes) -> AsyncIterator[bytes]:
 
 
 async def _events(
-    process: ServerParts, receivers: Receivers, selection: Selection, secret: str | None, request_id: str
+    process: ServerParts,
+    batches: AsyncGenerator[Batch[Any], None],
+    selection: Selection,
+    secret: str | None,
+    request_id: str,
 ) -> AsyncGenerator[bytes, None]:
     """Yield what is told until the key ends, the reader falls behind, or this server does.
 
@@ -103,7 +107,7 @@ async def _events(
     """
     yield b":\n\n"  # what stands before may wait for the first byte
     said_at = time.monotonic()
-    async with aclosing(received(process, receivers)) as batches:
+    async with aclosing(batches):
         upcoming = asyncio.ensure_future(anext(batches))
         closing = asyncio.ensure_future(process.closing.wait())
         try:

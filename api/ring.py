@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -110,10 +110,13 @@ class Ring:
         self.signal = asyncio.Event()
 
 
-class Batch(NamedTuple):
+E = TypeVar("E")
+
+
+class Batch(NamedTuple, Generic[E]):
     """What came next to a reader, and the cursor after it."""
 
-    events: list[Event]
+    events: list[E]
     cursor: str
     complete: bool = False  # there is nothing more at this moment
 
@@ -156,7 +159,7 @@ class Hub:
             with contextlib.suppress(RedisError, OSError):
                 await self._redis.aclose()
 
-    async def read(self, workspace_id: UUID, after: str | None) -> AsyncGenerator[Batch, None]:
+    async def read(self, workspace_id: UUID, after: str | None) -> AsyncGenerator[Batch[Event], None]:
         """Yield the events after a cursor in batches: first what was missed, then live, without end.
 
         A complete one follows on what was missed, and on each QUIET_SECONDS in which nothing came. None starts with
@@ -189,7 +192,7 @@ class Hub:
                     told = signal.is_set()
                 else:
                     told = True
-                    yield Batch([], to_cursor(ring.epoch, position), complete=True)
+                    yield Batch[Event]([], to_cursor(ring.epoch, position), complete=True)
         finally:
             ring.readers -= 1
             ring.read_at = time.monotonic()

@@ -12,6 +12,7 @@ from api.context import Caller, Context
 from api.loaders import Loaders
 from api.ring import Hub
 from api.sharing import Selections
+from api.workspace_tail import WorkspaceTails
 from domain.mailbox_sign_in import ImapSignIn, SmtpSignIn, TextSignIn
 from domain.rules.step_errors import StepErrorCode
 from domain.secrets import Vault
@@ -41,6 +42,7 @@ class ServerParts:
     settings: Settings
     schema: Schema
     hub: Hub
+    tails: WorkspaceTails = field(default_factory=WorkspaceTails)
     keys: KeyRing
     vault: Vault
     try_mailbox: TryMailbox | None = None

@@ -36,6 +36,7 @@ from api.context import Caller
 from api.errors import formatted, new_request_id
 from domain.feed import Event
 from domain.reading.events import EventRow
+from domain.workspace_feed import WorkspaceEventRow
 
 if TYPE_CHECKING:
     from api.server_parts import ServerParts
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _KEPT_BYTES_AT_MOST: Final = 4 * 1024 * 1024  # of one selection; its newest payloads stay
 _KEPT_SECONDS: Final = 1.0  # `recipient` is as it is now: a later asker gets a later answer
 
+AnyEvent = Event | WorkspaceEventRow  # `seq` tells one from the others of its kind
 _Key = tuple[UUID, str, str | None, bytes]
 
 
@@ -76,7 +78,7 @@ class Selection:
         self.subscribers = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def payloads(self, events: Sequence[Event]) -> list[bytes]:
+    async def payloads(self, events: Sequence[AnyEvent]) -> list[bytes]:
         """Return the JSON of the payload of each event, in order.
 
         Raises:
@@ -97,7 +99,7 @@ class Selection:
         wanted = [self._kept[event.seq].payload for event in events]
         return [await asyncio.shield(payload) for payload in wanted]
 
-    async def _make(self, events: Sequence[Event], made: Mapping[int, _Kept]) -> None:
+    async def _make(self, events: Sequence[AnyEvent], made: Mapping[int, _Kept]) -> None:
         try:
             context = self._process.context(
                 self._caller, new_request_id()
@@ -133,14 +135,14 @@ class Selection:
     def _drop(self, seq: int) -> None:
         self._kept_bytes -= self._kept.pop(seq).size_bytes
 
-    async def _execute(self, event: Event, context: Any) -> bytes:
+    async def _execute(self, event: AnyEvent, context: Any) -> bytes:
         request_id = new_request_id()
         answer: dict[str, Any] = {"data": None}
         try:
             result = execute(
                 self._process.schema._schema,
                 self._document,
-                root_value=EventRow(event),
+                root_value=EventRow(event) if isinstance(event, Event) else event,
                 context_value=context,
                 variable_values=self._variables,
                 operation_name=self._name,

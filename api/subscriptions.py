@@ -17,12 +17,13 @@ from api.declaring import subscription
 from api.ids import key_of
 from api.ring import Batch
 from api.server_parts import ServerParts, parts_of
-from api.types.events import RecipientEvent
+from api.types.events import RecipientEvent, WorkspaceEvent
 from domain import authoring
 from domain.feed import Event
 from domain.reading.events import EventRow
 from domain.refusals import Invalid
 from domain.rules.access import Scope
+from domain.rules.event_types import chosen_types
 from domain.rules.ids import Prefix
 
 RECIPIENT_IDS_LIMIT: Final = 200
@@ -36,6 +37,17 @@ _After = Annotated[
     str | None,
     strawberry.argument(
         description="An `eventsCursor` or the `cursor` of an event: what came after it is sent first. Left out: only "
+        "what comes from now on."
+    ),
+]
+_Types = Annotated[
+    list[str] | None,
+    strawberry.argument(description="Only these types, or kinds such as `mailbox.*`; all when left out."),
+]
+_AfterWorkspace = Annotated[
+    str | None,
+    strawberry.argument(
+        description="The `cursor` of such an event, or of a ping: what came after it is sent first. Left out: only "
         "what comes from now on."
     ),
 ]
@@ -82,7 +94,7 @@ async def chosen(
     return Receivers(workspace_id, key, ids, after)
 
 
-async def received(process: ServerParts, receivers: Receivers) -> AsyncGenerator[Batch, None]:
+async def received(process: ServerParts, receivers: Receivers) -> AsyncGenerator[Batch[Event], None]:
     """Yield what these receivers get, in batches, in order, without end. Up to the cursor of each they have everything
     of theirs, also where it is empty.
 
@@ -92,6 +104,24 @@ async def received(process: ServerParts, receivers: Receivers) -> AsyncGenerator
     async with aclosing(process.hub.read(receivers.workspace_id, receivers.after)) as batches:
         async for batch in batches:
             yield batch._replace(events=[event for event in batch.events if receivers.gets(event)])
+
+
+def workspace_types(asked: Sequence[str] | None) -> list[str] | None:
+    """Return the types that are meant; None for all.
+
+    Raises:
+        Invalid: there is no such type.
+    """
+    if asked is None:
+        return None
+    found, unknown = chosen_types(asked)
+    if unknown:
+        raise Invalid(
+            f"There is no event type “{unknown[0][:60]}”. WorkspaceEvent.type lists them; `mailbox.*` means all of one "
+            "kind.",
+            field=["types"],
+        )
+    return found
 
 
 @strawberry.type(
@@ -118,4 +148,20 @@ class Subscription:
             async for batch in batches:
                 for event in batch.events:
                     shown: Any = EventRow(event)
+                    yield shown
+
+    @subscription(
+        "Each change of a mailbox, a sequence, a contact, a pending action or of bulk work, in one order. Subscribe, "
+        "wait for the first ping, then read your lists: nothing is missed in between. RESYNC_REQUIRED as for "
+        "`recipientEvents`, which tells of the recipients.",
+        scope=Scope.READ,
+    )
+    async def workspace_events(
+        self, info: Info, types: _Types = None, after: _AfterWorkspace = None
+    ) -> AsyncGenerator[WorkspaceEvent, None]:
+        tails = parts_of(info.context).tails
+        async with aclosing(tails.read(info.context.caller.workspace_id, after, workspace_types(types))) as batches:
+            async for batch in batches:
+                for event in batch.events:
+                    shown: Any = event
                     yield shown

@@ -3,7 +3,7 @@
 Source: architecture.md "The flow of one change"; stack.md section 4.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -11,9 +11,10 @@ from graphql import DocumentNode, GraphQLError, OperationDefinitionNode
 from graphql.execution.values import get_argument_values, get_variable_values
 
 from api.context import Caller
+from api.ring import Batch
 from api.server_parts import ServerParts
 from api.sharing import Selection, root_field
-from api.subscriptions import Receivers, chosen
+from api.subscriptions import chosen, received, workspace_types
 
 
 class NotExecuted(Exception):
@@ -32,8 +33,9 @@ async def subscribed(
     document: DocumentNode,
     definition: OperationDefinitionNode,
     given: Mapping[str, Any],
-) -> tuple[Receivers, AbstractContextManager[Selection]]:
-    """Return which events a valid subscription asks for, and, to be entered, what it wants to know of each.
+) -> tuple[AsyncGenerator[Batch[Any], None], AbstractContextManager[Selection]]:
+    """Return the events that a valid subscription asks for, in batches, to be closed, and, to be entered,
+    what it wants to know of each.
 
     Raises:
         NotExecuted: a variable is not of its kind.
@@ -46,7 +48,11 @@ async def subscribed(
         raise NotExecuted(variables)
     field = root_field(document, definition)
     arguments = get_argument_values(schema.subscription_type.fields[field.name.value], field, variables)
-    receivers = await chosen(
-        caller.workspace_id, arguments.get("sequenceId"), arguments.get("recipientIds"), arguments.get("after")
-    )
-    return receivers, process.selections.joined(process, caller, text, document, definition, given)
+    after = arguments.get("after")
+    told: AsyncGenerator[Batch[Any], None]
+    if field.name.value == "workspaceEvents":
+        told = process.tails.read(caller.workspace_id, after, workspace_types(arguments.get("types")))
+    else:
+        receivers = await chosen(caller.workspace_id, arguments.get("sequenceId"), arguments.get("recipientIds"), after)
+        told = received(process, receivers)
+    return told, process.selections.joined(process, caller, text, document, definition, given)

@@ -34,7 +34,6 @@ from api.http import Asked, checked, operation_of
 from api.key_set import KeySetUnreachable
 from api.ring import QUIET_SECONDS, Batch
 from api.server_parts import ServerParts
-from api.subscriptions import received
 from api.telling import NotExecuted, subscribed
 
 log = logging.getLogger("relance.websocket")
@@ -151,10 +150,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         document = prepare(process.schema._schema, asked.query, asked.variables).document
         assert document is not None
         definition = operation_of(document, asked.operation_name)
-        receivers, joined = await subscribed(process, caller, asked.query, document, definition, asked.variables or {})
+        told, joined = await subscribed(process, caller, asked.query, document, definition, asked.variables or {})
         head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
         with joined as selection:
-            async with aclosing(received(process, receivers)) as batches:
+            async with aclosing(told) as batches:
                 told_at = time.monotonic()
                 async for batch in batches:
                     for start in range(0, len(batch.events), _TOLD_AT_ONCE):
@@ -169,7 +168,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
                         continue
                     told_at = now
 
-    async def _say_where(self, operation: Operation[Connection, None], batch: Batch) -> None:
+    async def _say_where(self, operation: Operation[Connection, None], batch: Batch[Any]) -> None:
         """Tell in a ping up to which cursor the subscriber has everything: nothing may be for it for long."""
         if self._wants(operation):
             where = {"id": operation.id, "cursor": batch.cursor, "live": batch.complete}

@@ -50,20 +50,45 @@ _PRUNE: Final = """
     SELECT count(*) AS n FROM gone
 """
 
+_WITH_OLD_OF_WORKSPACE: Final = """
+    SELECT f.workspace_id FROM feeds f CROSS JOIN LATERAL (
+        SELECT e.recorded_at FROM workspace_events e WHERE e.workspace_id = f.workspace_id
+            AND (e.xid, e.id) > (f.pruned_xid, f.pruned_id) ORDER BY e.xid, e.id LIMIT 1
+    ) oldest
+    WHERE oldest.recorded_at < now() - $1::interval LIMIT $2
+"""
+_PRUNE_WORKSPACE: Final = """
+    WITH piece AS (
+        SELECT e.xid, e.id, e.recorded_at FROM workspace_events e, feeds f
+        WHERE e.workspace_id = $1 AND f.workspace_id = $1 AND (e.xid, e.id) > (f.pruned_xid, f.pruned_id)
+        ORDER BY e.xid, e.id LIMIT $3
+    ), bound AS (
+        SELECT xid, id FROM piece WHERE recorded_at < now() - $2::interval ORDER BY xid DESC, id DESC LIMIT 1
+    ), gone AS (
+        DELETE FROM workspace_events e USING bound b WHERE e.workspace_id = $1 AND (e.xid, e.id) <= (b.xid, b.id)
+        RETURNING e.id
+    ), moved AS (
+        UPDATE feeds f SET pruned_xid = b.xid, pruned_id = b.id FROM bound b WHERE f.workspace_id = $1
+    )
+    SELECT count(*) AS n FROM gone
+"""
+
 
 async def prune(kept: timedelta) -> bool:
     """Remove events that were recorded more than `kept` ago: of each of up to FEEDS_AT_ONCE feeds at most
     PRUNED_AT_ONCE, with what a webhook's log says of them. Return whether there may be more."""
-    feeds = [row["workspace_id"] for row in await fetch(_WITH_OLD, kept, FEEDS_AT_ONCE)]
-    more = len(feeds) >= FEEDS_AT_ONCE
-    for workspace_id in feeds:
-        more = await _prune_feed(workspace_id, kept) >= PRUNED_AT_ONCE or more
+    more = False
+    for looking, pruning in ((_WITH_OLD, _PRUNE), (_WITH_OLD_OF_WORKSPACE, _PRUNE_WORKSPACE)):
+        feeds = [row["workspace_id"] for row in await fetch(looking, kept, FEEDS_AT_ONCE)]
+        more = more or len(feeds) >= FEEDS_AT_ONCE
+        for workspace_id in feeds:
+            more = await _prune_feed(pruning, workspace_id, kept) >= PRUNED_AT_ONCE or more
     return more
 
 
-async def _prune_feed(workspace_id: UUID, kept: timedelta) -> int:
+async def _prune_feed(pruning: str, workspace_id: UUID, kept: timedelta) -> int:
     async def work(t: Tx) -> int:
-        count: int = await t.fetchval(_PRUNE, t.workspace_id, kept, PRUNED_AT_ONCE)
+        count: int = await t.fetchval(pruning, t.workspace_id, kept, PRUNED_AT_ONCE)
         return count
 
     return await tx(workspace_id, work, rings=False)

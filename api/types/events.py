@@ -1,11 +1,12 @@
 """What happened, in an order that everyone sees alike."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import strawberry
 
 from api.context import Info
+from api.nodes import by_public_ids
 from api.types import enums as enums
 from api.types.actors import Actor
 from api.types.fields import resolved
@@ -13,7 +14,7 @@ from api.types.messages import Message
 from api.types.node import Connection, Node
 from api.types.sequences import Step
 from api.types.step_errors import StepError
-from domain.rules.event_types import MEANING
+from domain.rules.event_types import MEANING, WORKSPACE_MEANING
 from domain.rules.lifecycle import EndReason, Status
 
 if TYPE_CHECKING:
@@ -63,3 +64,22 @@ class RecipientEvent(Node):
 @strawberry.type(description="One page of events. The cursors are those of the feed, good for subscriptions too.")
 class RecipientEventConnection(Connection[RecipientEvent]):
     pass
+
+
+_WORKSPACE_TYPES = "\n".join(f"- `{type_}`: {meaning}" for type_, meaning in WORKSPACE_MEANING.items())
+
+
+@strawberry.type(description="One change of a thing of the workspace that is no recipient.")
+class WorkspaceEvent:
+    cursor: str = strawberry.field(description="Give it as `after` to go on from here. One for each event.")
+    type: str = strawberry.field(description=f"What happened, one of:\n{_WORKSPACE_TYPES}")
+    subject_id: strawberry.ID = strawberry.field(
+        description="Of what: the mailbox, sequence, contact, pending action or bulk operation."
+    )
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+
+    @resolved("The thing as it is now; null once it is gone.")
+    async def subject(self, info: Info) -> Node | None:
+        row: Any = self
+        (found,) = await by_public_ids(info, [row.subject_id])
+        return cast(Node | None, found)

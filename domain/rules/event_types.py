@@ -1,6 +1,8 @@
-"""The closed list of what can happen to a recipient. An event is one version of one recipient."""
+"""The closed lists of what can happen: to a recipient (an event is one version of one recipient), and to the other
+things of a workspace.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 
@@ -39,3 +41,54 @@ MEANING: Mapping[EventType, str] = {
     EventType.MESSAGE_RECORDED: "A fact about a message was recorded; the status stays.",
     EventType.DELETED: "The recipient was deleted; remove it from lists.",
 }
+
+
+class WorkspaceEventType(StrEnum):
+    MAILBOX_CONNECTED = "mailbox.connected"
+    MAILBOX_STATE_CHANGED = "mailbox.state_changed"
+    MAILBOX_CHANGED = "mailbox.changed"
+    SEQUENCE_CREATED = "sequence.created"
+    SEQUENCE_STATUS_CHANGED = "sequence.status_changed"
+    SEQUENCE_CHANGED = "sequence.changed"
+    SEQUENCE_DELETED = "sequence.deleted"
+    CONTACT_CREATED = "contact.created"
+    CONTACT_CHANGED = "contact.changed"
+    CONTACT_ERASED = "contact.erased"
+    PENDING_CREATED = "pending.created"
+    PENDING_CHANGED = "pending.changed"
+    PENDING_CLOSED = "pending.closed"
+    BULK_STARTED = "bulk.started"
+    BULK_PROGRESSED = "bulk.progressed"
+    BULK_ENDED = "bulk.ended"
+
+
+WORKSPACE_MEANING: Mapping[WorkspaceEventType, str] = {
+    WorkspaceEventType.MAILBOX_CONNECTED: "A mailbox was connected for the first time.",
+    WorkspaceEventType.MAILBOX_STATE_CHANGED: "A mailbox was lost, held, released or connected again.",
+    WorkspaceEventType.MAILBOX_CHANGED: "Settings of a mailbox were changed.",
+    WorkspaceEventType.SEQUENCE_CREATED: "A sequence was created.",
+    WorkspaceEventType.SEQUENCE_STATUS_CHANGED: "A sequence was activated, paused, resumed or archived.",
+    WorkspaceEventType.SEQUENCE_CHANGED: "Settings or steps of a sequence were changed, or it was held or released.",
+    WorkspaceEventType.SEQUENCE_DELETED: "A draft was deleted.",
+    WorkspaceEventType.CONTACT_CREATED: "A contact was created.",
+    WorkspaceEventType.CONTACT_CHANGED: "A contact was changed, is absent or back, or its address bounced.",
+    WorkspaceEventType.CONTACT_ERASED: "A contact was erased.",
+    WorkspaceEventType.PENDING_CREATED: "A manual email or a task was put before a person.",
+    WorkspaceEventType.PENDING_CHANGED: "It was assigned, edited or scheduled.",
+    WorkspaceEventType.PENDING_CLOSED: "It was carried out, or closed by itself.",
+    WorkspaceEventType.BULK_STARTED: "A bulk operation was asked for.",
+    WorkspaceEventType.BULK_PROGRESSED: "It has got further.",
+    WorkspaceEventType.BULK_ENDED: "It has ended, or was cancelled.",
+}
+
+
+def chosen_types(asked: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the types that are meant by names and by beginnings such as `mailbox.*`, and what means none."""
+    found: dict[str, None] = {}
+    unknown = []
+    for text in asked:
+        meant = [str(one) for one in WorkspaceEventType if one == text or f"{one.partition('.')[0]}.*" == text]
+        found |= dict.fromkeys(meant)
+        if not meant:
+            unknown.append(text)
+    return list(found), unknown

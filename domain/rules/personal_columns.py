@@ -93,6 +93,7 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     "users": ("name", "email", "external_subject", "role"),
     "watched_folders": ("folder",),
     "watched_mails": ("folder", "problem"),  # the problem is the kind of our mistake, without the mail's words
+    "workspace_events": ("type",),
     "webhook_attempts": ("url",),
     "domain_turns": ("domain",),  # of many people, and forgotten when the turn is over
     "webhook_deliveries": ("type", "state", "last_problem"),

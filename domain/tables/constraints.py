@@ -221,6 +221,7 @@ NOTED = {
     ("suppressions", "created_by_id"): _ACTOR,
     ("suppressions", "lifted_by_id"): _ACTOR,
     ("events", "actor_id"): _ACTOR,
+    ("workspace_events", "subject_id"): "what it is about may be gone; it is looked up in its workspace",
     ("error_group_retries", "actor_id"): _ACTOR,
     ("bulk_operations", "actor_id"): _ACTOR,
     ("events", "sequence_id"): _HISTORY,
@@ -243,6 +244,7 @@ TENANTS = (
     "bulk_operations",
     "idempotency_keys",
     "audit_entries",
+    "workspace_events",
 )
 
 UNIQUE: dict[str, tuple[str, str]] = {
@@ -348,6 +350,7 @@ INDEXES: dict[str, str] = {
     "audit_entries_by_object": "ON audit_entries USING gin (object_ids jsonb_path_ops)",
     "messages_unconfirmed": "ON messages (mailbox_id, marked_at) WHERE state = 'UNCONFIRMED'",
     "watched_mails_by_age": "ON watched_mails (noted_at)",
+    "workspace_events_in_order": "ON workspace_events (workspace_id, xid, id)",
     "events_numbered": "UNIQUE ON events (workspace_id, seq) WHERE seq IS NOT NULL",
     "events_unnumbered": "ON events (recorded_at) WHERE seq IS NULL",
     "events_by_sequence": "ON events (sequence_id, seq) WHERE seq IS NOT NULL",

@@ -5,6 +5,16 @@ CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$;
 
+CREATE FUNCTION public.tell_workspace() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+    DECLARE told record;
+    BEGIN
+        told := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+        INSERT INTO workspace_events (workspace_id, type, subject_id) VALUES (told.workspace_id, TG_ARGV[0], told.id);
+        RETURN NULL;
+    END $$;
+
 CREATE TABLE public.api_keys (
     id uuid NOT NULL,
     workspace_id uuid NOT NULL,
@@ -152,7 +162,9 @@ CREATE TABLE public.feeds (
     workspace_id uuid NOT NULL,
     epoch character varying(16) NOT NULL,
     last_seq bigint NOT NULL,
-    first_seq bigint NOT NULL
+    first_seq bigint NOT NULL,
+    pruned_xid bigint DEFAULT 0 NOT NULL,
+    pruned_id bigint DEFAULT 0 NOT NULL
 );
 
 COMMENT ON TABLE public.feeds IS 'The numbered feed of a workspace: which restore of it this is, and the last number given.';
@@ -671,6 +683,24 @@ CREATE TABLE public.webhook_endpoints (
 
 COMMENT ON TABLE public.webhook_endpoints IS 'A subscriber of the feed whose cursor is stored.';
 
+CREATE TABLE public.workspace_events (
+    id bigint NOT NULL,
+    workspace_id uuid NOT NULL,
+    xid bigint DEFAULT ((pg_current_xact_id())::text)::bigint NOT NULL,
+    type character varying(40) NOT NULL,
+    subject_id uuid NOT NULL,
+    recorded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE public.workspace_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.workspace_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.workspaces (
     id uuid NOT NULL,
     name character varying(200) NOT NULL,
@@ -717,8 +747,11 @@ INSERT INTO public.tortoise_migrations VALUES (25, 'models', '0025_reports', now
 INSERT INTO public.tortoise_migrations VALUES (26, 'models', '0026_test_emails', now());
 INSERT INTO public.tortoise_migrations VALUES (27, 'models', '0027_provider_limit', now());
 INSERT INTO public.tortoise_migrations VALUES (28, 'models', '0028_bulk_operations', now());
+INSERT INTO public.tortoise_migrations VALUES (29, 'models', '0029_workspace_events', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 28, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 29, true);
+
+SELECT pg_catalog.setval('public.workspace_events_id_seq', 1, false);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_of_workspace UNIQUE (workspace_id, id);
@@ -867,6 +900,9 @@ ALTER TABLE ONLY public.webhook_endpoints
 ALTER TABLE ONLY public.webhook_endpoints
     ADD CONSTRAINT webhook_endpoints_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.workspace_events
+    ADD CONSTRAINT workspace_events_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.workspaces
     ADD CONSTRAINT workspaces_pkey PRIMARY KEY (id);
 
@@ -1012,7 +1048,41 @@ CREATE INDEX webhook_deliveries_old ON public.webhook_deliveries USING btree (cr
 
 CREATE INDEX webhook_endpoints_by_age ON public.webhook_endpoints USING btree (workspace_id, created_at, id) WHERE (removed_at IS NULL);
 
+CREATE INDEX workspace_events_in_order ON public.workspace_events USING btree (workspace_id, xid, id);
+
 CREATE TRIGGER audit_entries_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_entries FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER tells_bulk_ended_15 AFTER UPDATE OF ended_at ON public.bulk_operations FOR EACH ROW WHEN (((old.ended_at IS NULL) AND (new.ended_at IS NOT NULL))) EXECUTE FUNCTION public.tell_workspace('bulk.ended');
+
+CREATE TRIGGER tells_bulk_progressed_14 AFTER UPDATE ON public.bulk_operations FOR EACH ROW WHEN (((new.ended_at IS NULL) AND ((old.done <> new.done) OR (old.matched <> new.matched) OR ((old.status)::text <> (new.status)::text)))) EXECUTE FUNCTION public.tell_workspace('bulk.progressed');
+
+CREATE TRIGGER tells_bulk_started_13 AFTER INSERT ON public.bulk_operations FOR EACH ROW EXECUTE FUNCTION public.tell_workspace('bulk.started');
+
+CREATE TRIGGER tells_contact_changed_9 AFTER UPDATE OF updated_at, out_of_office_until, email_bounced_at ON public.contacts FOR EACH ROW WHEN (((new.erased_at IS NULL) AND ((old.updated_at IS DISTINCT FROM new.updated_at) OR (old.out_of_office_until IS DISTINCT FROM new.out_of_office_until) OR (old.email_bounced_at IS DISTINCT FROM new.email_bounced_at)))) EXECUTE FUNCTION public.tell_workspace('contact.changed');
+
+CREATE TRIGGER tells_contact_created_7 AFTER INSERT ON public.contacts FOR EACH ROW EXECUTE FUNCTION public.tell_workspace('contact.created');
+
+CREATE TRIGGER tells_contact_erased_8 AFTER UPDATE OF erased_at ON public.contacts FOR EACH ROW WHEN (((old.erased_at IS NULL) AND (new.erased_at IS NOT NULL))) EXECUTE FUNCTION public.tell_workspace('contact.erased');
+
+CREATE TRIGGER tells_mailbox_changed_2 AFTER UPDATE OF updated_at ON public.mailboxes FOR EACH ROW WHEN (((old.updated_at <> new.updated_at) AND ((old.state)::text = (new.state)::text))) EXECUTE FUNCTION public.tell_workspace('mailbox.changed');
+
+CREATE TRIGGER tells_mailbox_connected_0 AFTER INSERT ON public.mailboxes FOR EACH ROW EXECUTE FUNCTION public.tell_workspace('mailbox.connected');
+
+CREATE TRIGGER tells_mailbox_state_changed_1 AFTER UPDATE OF state ON public.mailboxes FOR EACH ROW WHEN (((old.state)::text <> (new.state)::text)) EXECUTE FUNCTION public.tell_workspace('mailbox.state_changed');
+
+CREATE TRIGGER tells_pending_changed_12 AFTER UPDATE OF version ON public.pending_actions FOR EACH ROW WHEN (((old.version <> new.version) AND (NOT (old.closed_at IS DISTINCT FROM new.closed_at)))) EXECUTE FUNCTION public.tell_workspace('pending.changed');
+
+CREATE TRIGGER tells_pending_closed_11 AFTER UPDATE OF closed_at ON public.pending_actions FOR EACH ROW WHEN (((old.closed_at IS NULL) AND (new.closed_at IS NOT NULL))) EXECUTE FUNCTION public.tell_workspace('pending.closed');
+
+CREATE TRIGGER tells_pending_created_10 AFTER INSERT ON public.pending_actions FOR EACH ROW EXECUTE FUNCTION public.tell_workspace('pending.created');
+
+CREATE TRIGGER tells_sequence_changed_5 AFTER UPDATE OF updated_at, revision, guardrail_hold ON public.sequences FOR EACH ROW WHEN ((((old.status)::text = (new.status)::text) AND ((old.updated_at IS DISTINCT FROM new.updated_at) OR (old.revision IS DISTINCT FROM new.revision) OR (old.guardrail_hold IS DISTINCT FROM new.guardrail_hold)))) EXECUTE FUNCTION public.tell_workspace('sequence.changed');
+
+CREATE TRIGGER tells_sequence_created_3 AFTER INSERT ON public.sequences FOR EACH ROW EXECUTE FUNCTION public.tell_workspace('sequence.created');
+
+CREATE TRIGGER tells_sequence_deleted_6 AFTER DELETE ON public.sequences FOR EACH ROW EXECUTE FUNCTION public.tell_workspace('sequence.deleted');
+
+CREATE TRIGGER tells_sequence_status_changed_4 AFTER UPDATE OF status ON public.sequences FOR EACH ROW WHEN (((old.status)::text <> (new.status)::text)) EXECUTE FUNCTION public.tell_workspace('sequence.status_changed');
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_replaces FOREIGN KEY (workspace_id, replaces_id) REFERENCES public.api_keys(workspace_id, id);
@@ -1208,3 +1278,6 @@ ALTER TABLE ONLY public.webhook_deliveries
 
 ALTER TABLE ONLY public.webhook_endpoints
     ADD CONSTRAINT webhook_endpoints_workspace FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.workspace_events
+    ADD CONSTRAINT workspace_events_workspace FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);

@@ -68,6 +68,8 @@ class Feed(Model):
     epoch = fields.CharField(max_length=16)
     last_seq = fields.BigIntField(default=0)
     first_seq = fields.BigIntField(default=1)  # events below were pruned
+    pruned_xid = fields.BigIntField(db_default=0)  # and so were events of the workspace, up to this transaction and id
+    pruned_id = fields.BigIntField(db_default=0)
 
     class Meta(Model.Meta):
         table = "feeds"
