@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
 
 from api.auth import KeyRing
+from api.exports import EXPORT_PATH, Exports
 from api.http import BODY_LIMIT_BYTES, GraphQLOverHttp
 from api.inbound_door import INBOUND_PATH, InboundDoor
 from api.opt_out_page import OptOutPages
@@ -96,6 +97,7 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
             Route(f"{INBOUND_PATH}{{workspace}}", door.take, methods=["POST"]),
             Route(f"{TEXT_PATH}{{number}}", text_door.take, methods=["POST"]),
             Route(f"{TEXT_PATH}{{number}}/{{message}}", text_door.take, methods=["POST"]),
+            Route(f"{EXPORT_PATH}{{name}}", Exports(process).download, methods=["GET"]),
             Route("/graphql", over_http.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
             WebSocketRoute("/graphql", over_websocket),
         ],
