@@ -25,7 +25,6 @@ DIFFERENT = {
     "type BulkOperation": "bulk operations are to come",
     "Mutation.bulkOperationCreate": "bulk operations are to come",
     "Mutation.bulkOperationCancel": "bulk operations are to come",
-    "Subscription.workspaceEvents": "the workspace's own events are to come",
 }
 TO_COME = "to come"
 
