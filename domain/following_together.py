@@ -240,7 +240,7 @@ async def _due(t: Tx, plan: Plan, rows: list[asyncpg.Record]) -> list[datetime]:
     """Return when each of them comes due, its wait going on."""
     people = await t.fetch(
         "SELECT id, time_zone, out_of_office_until FROM contacts WHERE workspace_id = $1 AND id = ANY($2::uuid[]) "
-        "AND (time_zone IS NOT NULL OR out_of_office_until IS NOT NULL)",
+        "AND num_nonnulls(time_zone, out_of_office_until) > 0",
         t.workspace_id,
         [row["contact_id"] for row in rows],
     )

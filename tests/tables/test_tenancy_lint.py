@@ -137,6 +137,10 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
     ("domain.watching", "WITH wanted AS"): ({"m", "w"}, "takes mailboxes that nobody watches, anywhere"),
     ("domain.watching", "WITH kept AS"): ({"w", "m"}, "renews watches by id and token"),
     ("domain.watching", "WITH old AS (SELECT ctid"): ({"watched_mails"}, "forgets old mails of every workspace"),
+    ("domain.settling", "FROM recipients r LEFT JOIN steps t"): (
+        {"r", "t"},
+        "a piece of two statements, which holds the recipients to the workspace itself",
+    ),
     ("domain.settling", "FROM sequences WHERE settling ORDER"): (
         {"sequences"},
         "looks for what is left to settle, anywhere",
