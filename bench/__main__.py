@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable
 
-from bench import claims, commit_to_client, page, sequence_wide, steps
+from bench import claims, commit_to_client, page, reports, sequence_wide, steps
 
 BENCHES: dict[str, Callable[[], None]] = {
     "steps": steps.main,
     "claims": claims.main,
     "commit_to_client": commit_to_client.main,
     "page": page.main,
+    "reports": reports.main,
     "sequence_wide": sequence_wide.main,
 }
 

@@ -93,7 +93,7 @@ async def _prepare(what: str) -> None:
     if what != SITUATIONS[0]:
         blocked = await _sequence(workspace_id, mailbox_id, SequenceSettings(window=_window(shut=False)))
         await _enrol(workspace_id, blocked, "blocked", 1)
-        await multiply(blocked, BLOCKED, "now() - interval '2 days'")
+        await multiply(blocked, BLOCKED, {"due_at": "now() - interval '2 days'"})
         await _block(what, blocked)
     await fetch("ANALYZE")
 

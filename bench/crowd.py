@@ -1,5 +1,6 @@
 """Many recipients like one: enrolling them takes minutes that most benches do not measure."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from domain.database import fetch
@@ -7,12 +8,13 @@ from domain.database import fetch
 _AT_ONCE = 5_000
 
 
-async def multiply(sequence_id: UUID, count: int, due_at: str) -> None:
-    """Make so many of the one recipient of a sequence, each a person of their own; `due_at` is SQL, for each anew."""
+async def multiply(sequence_id: UUID, count: int, facts: Mapping[str, str]) -> None:
+    """Make so many of the one recipient of a sequence, each a person of their own; `facts` are columns with the SQL
+    that makes their value, for each anew."""
     (model,) = await fetch("SELECT * FROM recipients WHERE sequence_id = $1", sequence_id)
     (person,) = await fetch("SELECT * FROM contacts WHERE id = $1", model["contact_id"])
     told = [name for name in dict(person) if name not in ("id", "email", "email_key")]
-    facts = [name for name in dict(model) if name not in ("id", "contact_id", "due_at", "wait_ends_at")]
+    same = [name for name in dict(model) if name not in ("id", "contact_id", *facts)]
     for start in range(0, count, _AT_ONCE):
         await fetch(
             f"""
@@ -21,10 +23,10 @@ async def multiply(sequence_id: UUID, count: int, due_at: str) -> None:
                 SELECT gen_random_uuid(), a, a, {", ".join(told)}
                 FROM contacts, generate_series($3::int, $4) n,
                     LATERAL (SELECT n || '@' || $5::text || '.example' AS a) x
-                WHERE id = $1 RETURNING id, {due_at} AS due_at
+                WHERE id = $1 RETURNING id
             )
-            INSERT INTO recipients (id, contact_id, due_at, wait_ends_at, {", ".join(facts)})
-            SELECT gen_random_uuid(), p.id, p.due_at, p.due_at, {", ".join(f"r.{name}" for name in facts)}
+            INSERT INTO recipients (id, contact_id, {", ".join([*facts, *same])})
+            SELECT gen_random_uuid(), p.id, {", ".join([*facts.values(), *(f"r.{name}" for name in same)])}
             FROM people p, recipients r WHERE r.id = $2
             """,
             person["id"],

@@ -114,7 +114,7 @@ async def _measured(url: str, redis_url: str) -> list[list[str]]:
         workspace_id = await keys.create_workspace("Bench")
         secret = (await keys.create(workspace_id, "bench")).secret
         ours, others, naive, floor = [
-            await _sequence(workspace_id, n, count) for n, count in enumerate([PEOPLE, 500, NAIVE, FLOOR])
+            await a_sequence(workspace_id, n, count) for n, count in enumerate([PEOPLE, 500, NAIVE, FLOOR])
         ]
         await fetch("ANALYZE")
         rows = [await _naive(naive), await _floor(floor)]
@@ -138,7 +138,7 @@ async def _measured(url: str, redis_url: str) -> list[list[str]]:
     return rows
 
 
-async def _sequence(workspace_id: UUID, number: int, people: int) -> UUID:
+async def a_sequence(workspace_id: UUID, number: int, people: int) -> UUID:
     fields = mailboxes.MailboxFields(
         address=f"jobs{number}@sender.example",
         smtp_host="127.0.0.1",
@@ -154,7 +154,8 @@ async def _sequence(workspace_id: UUID, number: int, people: int) -> UUID:
     await sequences.activate(workspace_id, sequence_id)
     one = enrolment.Candidate(ContactFields(values={"email": f"model{number}@people.example"}))
     await enrolment.enroll(workspace_id, ENGINE, enrolment.Enrolment(sequence_id=sequence_id, candidates=[one]))
-    await multiply(sequence_id, people - 1, "now() + interval '1 day' * (1 + random())")
+    later = "now() + interval '1 day' * (1 + (hashtext(p.id::text) & 65535) / 65536.0)"
+    await multiply(sequence_id, people - 1, {"due_at": later, "wait_ends_at": later})
     return sequence_id
 
 

@@ -22,6 +22,7 @@ PLACES: Final = frozenset(
         "before_record",  # just before the outcome is written
         "after_record",
         "before_bulk_commit",  # a batch of a bulk operation is written and not committed
+        "before_settle_commit",  # a batch that follows its sequence is written and not committed
         "after_number",  # events have their numbers, nobody has been told
     }
 )

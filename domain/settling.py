@@ -19,6 +19,7 @@ from uuid import UUID
 
 import asyncpg
 
+from domain import faults
 from domain.changes import Change
 from domain.database import Tx, fetch, tx
 from domain.following_together import follow_together
@@ -92,6 +93,7 @@ async def settle_batch(workspace_id: UUID, sequence_id: UUID, limit: int | None 
         plan = await load_plan(t, sequence_id)
         together = await follow_together(t, sequence_id, plan, settling.pauses, most, _change)
         if together == most:
+            await faults.point("before_settle_commit")
             return together
         # Those being handed over keep their step until the outcome is known.
         statement = settling.rows_behind(f"({_BEHIND_EDIT} AND NOT {_BEING_SENT})")
@@ -122,6 +124,7 @@ async def settle_batch(workspace_id: UUID, sequence_id: UUID, limit: int | None 
                 timers.append((before, after))
         await write(t, shown)
         await write_timers(t, timers)
+        await faults.point("before_settle_commit")
         return together + len(shown) + len(timers)
 
     settled = await tx(workspace_id, work)
