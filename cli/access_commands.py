@@ -26,13 +26,16 @@ def keys_create(
     expires_in_days: Annotated[
         int | None, typer.Option(min=1, max=3650, help="Without it the key stays valid.")
     ] = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="Of a test workspace, of which nothing ever leaves; made when there is none.")
+    ] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Make an API key and print it: it is shown this once."""
     from cli.key_commands import create_key
 
-    create_key(settings_from(data), name, workspace, scope or EVERYTHING, expires_in_days, as_json)
+    create_key(settings_from(data), name, workspace, scope or EVERYTHING, expires_in_days, as_json, test=test)
 
 
 @keys_app.command("list")

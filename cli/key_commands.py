@@ -7,7 +7,7 @@ from typing import Any
 
 from cli.console import CannotGoOn, run, say, say_json
 from cli.reaching import opened, workspace_named
-from domain import keys
+from domain import keys, sandbox
 from domain.keys import ApiKey
 from domain.rules.access import Scope, in_order
 from domain.settings import Settings
@@ -20,15 +20,20 @@ def create_key(
     scopes: Collection[Scope],
     expires_in_days: int | None,
     as_json: bool,
+    *,
+    test: bool = False,
 ) -> None:
     """Make a key, and its workspace when none has that name yet, and print it: it is shown this once."""
 
     async def work() -> dict[str, Any]:
         keys.check_name(name, "key")  # before a workspace is made for it
         async with opened(settings):
-            if workspace and not await _is_known(workspace):
-                await keys.create_workspace(workspace)
-            workspace_id = await workspace_named(workspace)
+            named = workspace or ("Test" if test else None)
+            if named and not await _is_known(named):
+                await keys.create_workspace(named, test_mode=test)
+            workspace_id = await workspace_named(named)
+            if test and not await sandbox.is_test(workspace_id):
+                raise CannotGoOn(f"“{named}” is no test workspace. Name another with --workspace: one is made for it.")
             expires_at = datetime.now(UTC) + timedelta(days=expires_in_days) if expires_in_days else None
             made = await keys.create(workspace_id, name, scopes=scopes, expires_at=expires_at)
             return {"apiKey": made.secret, "id": made.id, "workspaceId": workspace_id, "expiresAt": expires_at} | {

@@ -3,8 +3,8 @@
 A key opens one workspace, for what its scopes allow. It is replaced by rotating it: for a while both work, never more
 than two of one line.
 
-A key is `rel_` + 8 letters that name it + `_` + 32 random letters. Only the name and a SHA-256 are stored; 190 random
-bits need no slow hash. A key is shown once, when it is made.
+A key is `rel_` (of a test workspace `rel_test_`) + 8 letters that name it + `_` + 32 random letters. Only the name and
+a SHA-256 are stored; 190 random bits need no slow hash. A key is shown once, when it is made.
 
 Source: api.md "Auth"; reliability.md 2.24.
 """
@@ -51,10 +51,12 @@ class ApiKey:
     last_used_at: datetime | None
     revoked_at: datetime | None
 
+    test_mode: bool
+
     @property
     def hint(self) -> str:
         """The part of the key that may be shown."""
-        return f"rel_{self.public_id}_…"
+        return f"{_prefix(self.test_mode)}{self.public_id}_…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,9 @@ def check_name(name: str, of_what: str) -> None:
         raise Invalid(f"A {of_what} needs a name of 1 to 200 characters, so that you know it again.", field=["name"])
 
 
-async def create_workspace(name: str) -> UUID:
-    """Create an empty workspace, its feed included, and return its id.
+async def create_workspace(name: str, *, test_mode: bool = False) -> UUID:
+    """Create an empty workspace, its feed included, and return its id. In test mode nothing of it ever leaves; that
+    is for good.
 
     Raises:
         Invalid: the name is empty or longer than 200 characters.
@@ -97,13 +100,15 @@ async def create_workspace(name: str) -> UUID:
         await t.execute(
             """
             WITH made AS (
-                INSERT INTO workspaces (id, name, clock_offset_seconds, created_at) VALUES ($1, $2, 0, now())
+                INSERT INTO workspaces (id, name, test_mode, clock_offset_seconds, created_at)
+                VALUES ($1, $2, $4, 0, now())
                 RETURNING id
             ) INSERT INTO feeds (workspace_id, epoch, last_seq, first_seq) SELECT id, $3, 0, 1 FROM made
             """,
             workspace_id,
             name,
             _random(8),
+            test_mode,
         )
         return workspace_id
 
@@ -144,9 +149,7 @@ async def create(
     check_name(name, "key")
     if not scopes:
         raise Invalid("A key without a scope opens nothing. Give it at least one.", field=["scopes"])
-    if not await tables.Workspace.exists(id=workspace_id):
-        raise WorkspaceUnknown
-    made = _drawn(workspace_id)
+    made = await _drawn(workspace_id)
     await tables.ApiKey.create(
         id=made.id,
         workspace_id=workspace_id,
@@ -172,7 +175,7 @@ async def rotate(public_id_or_key: str, *, overlap: timedelta = ROTATION_OVERLAP
     named = await tables.ApiKey.get_or_none(public_id=public_id)
     if named is None:
         raise NotFound("API key")
-    made = _drawn(named.workspace_id)
+    made = await _drawn(named.workspace_id)
 
     async def work(t: Tx) -> None:
         old = await t.fetchrow(
@@ -214,12 +217,20 @@ async def rotate(public_id_or_key: str, *, overlap: timedelta = ROTATION_OVERLAP
     return made
 
 
-def _drawn(workspace_id: UUID) -> NewKey:
-    return NewKey(new_id(), workspace_id, f"rel_{_random(8)}_{_random(32)}")
+async def _drawn(workspace_id: UUID) -> NewKey:
+    """Raises: WorkspaceUnknown."""
+    workspace = await tables.Workspace.get_or_none(id=workspace_id)
+    if workspace is None:
+        raise WorkspaceUnknown
+    return NewKey(new_id(), workspace_id, f"{_prefix(workspace.test_mode)}{_random(8)}_{_random(32)}")
+
+
+def _prefix(test_mode: bool) -> str:
+    return "rel_test_" if test_mode else "rel_"
 
 
 def _public_id(public_id_or_key: str) -> str:
-    return public_id_or_key.removeprefix("rel_").partition("_")[0]
+    return public_id_or_key.removeprefix("rel_").removeprefix("test_").partition("_")[0]
 
 
 async def list_keys(workspace_id: UUID | None = None) -> Sequence[ApiKey]:
@@ -260,12 +271,13 @@ async def touch(key_id: UUID) -> None:
 async def _named(rows: Sequence[tables.ApiKey]) -> list[ApiKey]:
     """Return the rows with the names of their workspaces."""
     workspaces = await tables.Workspace.filter(id__in={row.workspace_id for row in rows})
-    names = {workspace.id: workspace.name for workspace in workspaces}
-    own = [name for name in ApiKey.__dataclass_fields__ if name not in ("workspace_name", "scopes")]
+    found = {workspace.id: workspace for workspace in workspaces}
+    own = [name for name in ApiKey.__dataclass_fields__ if name not in ("workspace_name", "scopes", "test_mode")]
     return [
         ApiKey(
             **{name: getattr(row, name) for name in own},
-            workspace_name=names[row.workspace_id],
+            workspace_name=found[row.workspace_id].name,
+            test_mode=found[row.workspace_id].test_mode,
             scopes=frozenset(Scope(scope) for scope in row.scopes.split()),
         )
         for row in rows

@@ -51,6 +51,7 @@ class Account:
     username: str | None
     sealed_password: bytes | None
     dkim: "SealedSigner | None"
+    test_mode: bool  # nothing of its workspace leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class TextAccount:
     api_url: str
     account: str
     sealed_token: bytes
+    test_mode: bool  # nothing of its workspace leaves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,7 @@ _LOAD = f"""
         x.step_run, x.rfc_message_id, now() + make_interval(secs => w.clock_offset_seconds) AS now,
         m.id AS mailbox_id, m.address, m.display_name, m.smtp_host, m.smtp_port, m.smtp_security, m.smtp_username,
         m.smtp_password, m.dkim_domain, m.dkim_selector, m.dkim_key, m.channel, m.sms_api_url, m.sms_account,
-        m.sms_token, t.send_as_reply,
+        m.sms_token, w.test_mode, t.send_as_reply,
         q.settings, q.revision AS sequence_revision, a.id IS NOT NULL AS released,
         CASE WHEN a.id IS NULL THEN coalesce(o.subject, t.subject) ELSE a.subject END AS subject,
         CASE WHEN a.id IS NULL THEN coalesce(o.body, t.body) ELSE a.body END AS body,
@@ -272,6 +274,7 @@ def _account(row: asyncpg.Record) -> Account | TextAccount:
             api_url=row["sms_api_url"],
             account=row["sms_account"],
             sealed_token=row["sms_token"],
+            test_mode=row["test_mode"],
         )
     return Account(
         mailbox_id=row["mailbox_id"],
@@ -283,6 +286,7 @@ def _account(row: asyncpg.Record) -> Account | TextAccount:
         username=row["smtp_username"],
         sealed_password=row["smtp_password"],
         dkim=SealedSigner(row["dkim_domain"], row["dkim_selector"], row["dkim_key"]) if row["dkim_key"] else None,
+        test_mode=row["test_mode"],
     )
 
 

@@ -120,8 +120,8 @@ async def account_of(workspace_id: UUID, mailbox_id: UUID) -> TextAccount | None
         NotFound
     """
     rows = await fetch(
-        "SELECT channel, address, display_name, sms_api_url, sms_account, sms_token FROM mailboxes "
-        "WHERE workspace_id = $1 AND id = $2",
+        "SELECT m.channel, m.address, m.display_name, m.sms_api_url, m.sms_account, m.sms_token, w.test_mode "
+        "FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id WHERE m.workspace_id = $1 AND m.id = $2",
         workspace_id,
         mailbox_id,
     )
@@ -137,6 +137,7 @@ async def account_of(workspace_id: UUID, mailbox_id: UUID) -> TextAccount | None
         api_url=row["sms_api_url"],
         account=row["sms_account"],
         sealed_token=row["sms_token"],
+        test_mode=row["test_mode"],
     )
 
 

@@ -177,8 +177,8 @@ _MARK: Final = f"""
 """
 _ACCOUNT: Final = """
     SELECT m.id AS mailbox_id, m.address, m.display_name, m.smtp_host, m.smtp_port, m.smtp_security, m.smtp_username,
-        m.smtp_password, m.dkim_domain, m.dkim_selector, m.dkim_key
-    FROM mailboxes m WHERE m.workspace_id = $1 AND m.id = $2
+        m.smtp_password, m.dkim_domain, m.dkim_selector, m.dkim_key, w.test_mode
+    FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id WHERE m.workspace_id = $1 AND m.id = $2
 """
 
 
@@ -202,6 +202,7 @@ async def claim() -> Trial | None:
             username=m["smtp_username"],
             sealed_password=m["smtp_password"],
             dkim=SealedSigner(m["dkim_domain"], m["dkim_selector"], m["dkim_key"]) if m["dkim_key"] else None,
+            test_mode=m["test_mode"],
         )
         return Trial(row["id"], row["workspace_id"], row["to_address"], row["mime"], account)
 

@@ -36,8 +36,8 @@ async def in_doubt() -> list[Doubt]:
     rows = await fetch(
         """
         SELECT x.id, x.workspace_id, x.token, x.to_address, x.text, x.marked_at, m.id AS mailbox_id, m.address,
-            m.display_name, m.sms_api_url, m.sms_account, m.sms_token
-        FROM messages x JOIN mailboxes m ON m.id = x.mailbox_id
+            m.display_name, m.sms_api_url, m.sms_account, m.sms_token, w.test_mode
+        FROM messages x JOIN mailboxes m ON m.id = x.mailbox_id JOIN workspaces w ON w.id = x.workspace_id
         WHERE x.state = 'UNCONFIRMED' AND x.channel = 'SMS' AND x.marked_at > now() - $1::interval
             AND x.to_address IS NOT NULL AND x.text IS NOT NULL
         ORDER BY x.marked_at LIMIT $2
@@ -57,6 +57,7 @@ async def in_doubt() -> list[Doubt]:
                 api_url=row["sms_api_url"],
                 account=row["sms_account"],
                 sealed_token=row["sms_token"],
+                test_mode=row["test_mode"],
             ),
             to=row["to_address"],
             text=row["text"],

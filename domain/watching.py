@@ -56,7 +56,10 @@ _MARK: Final = (
     "md5(concat_ws(chr(1), m.imap_host, m.imap_port, m.imap_security, m.imap_username, "
     "encode(m.imap_password, 'hex'), m.address))"
 )
-_WATCHED: Final = "m.imap_host IS NOT NULL AND m.state <> 'DISCONNECTED'"
+_WATCHED: Final = (
+    "m.imap_host IS NOT NULL AND m.state <> 'DISCONNECTED' "
+    "AND NOT EXISTS (SELECT FROM workspaces o WHERE o.id = m.workspace_id AND o.test_mode)"
+)
 
 _TAKE: Final = f"""
     WITH wanted AS (

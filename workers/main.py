@@ -53,6 +53,7 @@ from domain.rules.inbound.intake import InboundSource
 from domain.secrets import Vault
 from domain.settings import Settings
 from workers.rounds import Round
+from workers.sandbox import Answers, SandboxedTexts
 from workers.sender import Sender
 from workers.smtp_pool import SmtpPool
 from workers.telling import Teller
@@ -85,7 +86,8 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
         pepper=vault.pepper,
     ):
         rounds: list[Round] = []
-        texts = TwilioGateway(settings.reach, tls_context=tls_context)
+        provider = TwilioGateway(settings.reach, tls_context=tls_context)
+        texts = SandboxedTexts(provider)
         sender = Sender(
             vault,
             slots=settings.worker_slots,
@@ -138,6 +140,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             turns,
             Round("trials", trials.claim_and_start, every_seconds=1.0),
             Round("lost trials", _give_up_trials, every_seconds=60.0),
+            Round("sandbox", Answers().come_back, every_seconds=1.0),
             Round("text proof", TextProof(vault, texts).look, every_seconds=20.0),
         ]
 
@@ -168,7 +171,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             for task in late:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await texts.close()
+            await provider.close()
             await redis.aclose()
 
 

@@ -30,6 +30,7 @@ from domain.sending import Account, Claim, Mark, TextAccount
 from domain.waiting import MAILBOX_WAITS
 from workers.batching import Batching
 from workers.composing import Letter, composed, texted
+from workers.sandbox import SandboxSession
 from workers.smtp import SmtpAccount, SmtpSession
 from workers.smtp_pool import SmtpPool
 from workers.text_gateway import TextGateway, TextMessage, open_text_account
@@ -176,7 +177,7 @@ class Sender:
         async with self._pool.session(claim.account.mailbox_id, account) as session:
             await self._hand_over(claim, letter, session)
 
-    async def _hand_over(self, claim: Claim, letter: Letter, session: SmtpSession) -> None:
+    async def _hand_over(self, claim: Claim, letter: Letter, session: SmtpSession | SandboxSession) -> None:
         if self._stopping or claim.message_id in self._held_back:
             await sending.release([claim])
             return
@@ -332,4 +333,5 @@ def smtp_account(account: Account, password: str | None, reach: Reach) -> SmtpAc
         password=password,
         local_hostname=account.address.rpartition("@")[2],
         reach=reach,
+        test_mode=account.test_mode,
     )

@@ -18,6 +18,7 @@ class SmtpAccount:
     password: str | None = field(default=None, repr=False)
     local_hostname: str = "localhost"
     reach: Reach = PUBLIC_ONLY
+    test_mode: bool = False  # of a test workspace: never connected to
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,10 @@ import ssl
 from collections.abc import AsyncIterator, Hashable
 from dataclasses import dataclass, field
 
+from workers.sandbox import SandboxSession
 from workers.smtp import DEFAULT_TIMEOUTS, SmtpAccount, SmtpSession, SmtpTimeouts
+
+Session = SmtpSession | SandboxSession
 
 
 @dataclass(slots=True)
@@ -15,8 +18,8 @@ class _Mailbox:
     slots: asyncio.Semaphore
     account: SmtpAccount
     users: int = 0
-    idle: list[SmtpSession] = field(default_factory=list)
-    timers: dict[SmtpSession, asyncio.TimerHandle] = field(default_factory=dict)
+    idle: list[Session] = field(default_factory=list)
+    timers: dict[Session, asyncio.TimerHandle] = field(default_factory=dict)
 
 
 class SmtpPool:
@@ -42,7 +45,7 @@ class SmtpPool:
         self._closed = False
 
     @contextlib.asynccontextmanager
-    async def session(self, mailbox_id: Hashable, account: SmtpAccount) -> AsyncIterator[SmtpSession]:
+    async def session(self, mailbox_id: Hashable, account: SmtpAccount) -> AsyncIterator[Session]:
         """A session of this mailbox for one or more hand-overs; waits while all its slots are lent.
 
         It connects at its first `address()`. It is cut when the block raises, else kept while its connection stands.
@@ -56,7 +59,7 @@ class SmtpPool:
                 if mailbox.account != account:
                     mailbox.account = account
                     self._dismiss_all(mailbox)
-                session = self._kept(mailbox) or SmtpSession(account, self._timeouts, self._tls_context)
+                session = self._kept(mailbox) or self._new(account)
                 try:
                     yield session
                 except BaseException:
@@ -81,7 +84,12 @@ class SmtpPool:
         while self._farewells:
             await asyncio.gather(*self._farewells, return_exceptions=True)
 
-    def _kept(self, mailbox: _Mailbox) -> SmtpSession | None:
+    def _new(self, account: SmtpAccount) -> Session:
+        if account.test_mode:
+            return SandboxSession(account)
+        return SmtpSession(account, self._timeouts, self._tls_context)
+
+    def _kept(self, mailbox: _Mailbox) -> Session | None:
         while mailbox.idle:
             session = mailbox.idle.pop()
             mailbox.timers.pop(session).cancel()
@@ -90,7 +98,7 @@ class SmtpPool:
             session.abort()
         return None
 
-    def _take_back(self, mailbox: _Mailbox, session: SmtpSession) -> None:
+    def _take_back(self, mailbox: _Mailbox, session: Session) -> None:
         if not session.is_open:
             session.abort()
         elif self._closed or session.account != mailbox.account:
@@ -101,7 +109,7 @@ class SmtpPool:
                 self._idle_seconds, self._retire, mailbox, session
             )
 
-    def _retire(self, mailbox: _Mailbox, session: SmtpSession) -> None:
+    def _retire(self, mailbox: _Mailbox, session: Session) -> None:
         mailbox.timers.pop(session, None)
         mailbox.idle.remove(session)
         self._dismiss(session)
@@ -113,7 +121,7 @@ class SmtpPool:
             self._dismiss(session)
         mailbox.idle.clear()
 
-    def _dismiss(self, session: SmtpSession) -> None:
+    def _dismiss(self, session: Session) -> None:
         farewell = asyncio.get_running_loop().create_task(session.close())
         self._farewells.add(farewell)
         farewell.add_done_callback(self._farewells.discard)

@@ -22,6 +22,7 @@ class OpenedAccount:
     api_url: str
     account: str
     token: str = field(repr=False)
+    test_mode: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +60,4 @@ def open_text_account(vault: Vault, workspace_id: UUID, account: TextAccount) ->
         token = vault.open(bytes(account.sealed_token), workspace_id, TOKEN_PLACE, account.mailbox_id)
     except SecretUnreadable as problem:
         return MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", str(problem))
-    return OpenedAccount(account.address, account.api_url, account.account, token)
+    return OpenedAccount(account.address, account.api_url, account.account, token, account.test_mode)

@@ -17,13 +17,15 @@ from api.mutations.payloads import MailboxPayload
 from api.mutations.refusals import MailboxNotConnected, told
 from api.server_parts import SignInRefused, parts_of
 from api.types.step_errors import SuggestedFix
-from domain import mailboxes
+from domain import mailboxes, sandbox
 from domain.mailbox_fields import CLEARABLE, MailboxFields, RampUp
-from domain.mailbox_sign_in import imap_sign_in, sending_sign_in
+from domain.mailbox_sign_in import ImapSignIn, SmtpSignIn, TextSignIn, imap_sign_in, sending_sign_in
 from domain.refusals import Invalid
 from domain.rules.access import Scope
 from domain.rules.ids import Prefix
-from domain.rules.step_errors import CATALOGUE, fix_sentence, sentence
+from domain.rules.outcomes import MailboxBroken
+from domain.rules.sandbox import of_mailbox
+from domain.rules.step_errors import CATALOGUE, StepErrorCode, fix_sentence, sentence
 
 
 class ConnectionSecurity(StrEnum):
@@ -205,6 +207,8 @@ class MailboxMutations:
     async def mailbox_connect(self, info: Info, input: MailboxConnectInput) -> MailboxConnectPayload | None:
         me, key = info.context.caller, _key(input.id)
         try_mailbox = parts_of(info.context).try_mailbox
+        if await sandbox.is_test(me.workspace_id):
+            try_mailbox = _try_in_sandbox
         if try_mailbox is None:
             raise Invalid("This server cannot try mail servers. Start it with `relance api` or `relance up`.")
         reach = info.context.settings.reach
@@ -228,6 +232,13 @@ class MailboxMutations:
     async def mailbox_disconnect(self, info: Info, input: MailboxDisconnectInput) -> MailboxDisconnectPayload | None:
         key = await mailboxes.disconnect(info.context.caller.workspace_id, _key(input.id))
         return MailboxDisconnectPayload(mailbox_key=key)
+
+
+async def _try_in_sandbox(sending: SmtpSignIn | TextSignIn, reading: ImapSignIn | None) -> SignInRefused | None:
+    magic = of_mailbox(sending.address)
+    if magic is None or not isinstance(magic.outcome, MailboxBroken):
+        return None
+    return SignInRefused(StepErrorCode(magic.outcome.code), magic.outcome.reply)
 
 
 def _not_connected(refused: SignInRefused, address: str, id: strawberry.ID) -> MailboxNotConnected:

@@ -3,6 +3,7 @@
 Source: product.md section 3 (`waitingReason` FREQUENCY_CAP).
 """
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import strawberry
@@ -12,7 +13,7 @@ from api.mutations.carrying_out import carried_out, mutation, repeatable
 from api.mutations.payloads import Payload
 from api.types.actors import FrequencyCap
 from api.types.fields import resolved
-from domain import frequency
+from domain import frequency, sandbox
 from domain.rules.access import Scope
 
 
@@ -38,8 +39,35 @@ class FrequencyCapChangePayload(Payload):
         return found
 
 
+@strawberry.input(description="Moves the clock of a test workspace forward.")
+class SandboxClockAdvanceInput:
+    seconds: int = strawberry.field(description="By how many seconds: 1 to 31,622,400, which is 366 days.")
+    idempotency_key: str | None = repeatable()
+
+
+@strawberry.type(description="What came of moving the clock.")
+class SandboxClockAdvancePayload(Payload):
+    workspace_key: strawberry.Private[UUID | None] = None
+    now: datetime | None = strawberry.field(
+        default=None, description="The time in the workspace now; null when it was refused."
+    )
+
+
 @strawberry.type
 class WorkspaceMutations:
+    @mutation(
+        "Moves the clock of a test workspace forward: what is due by then happens within seconds. The turns of its "
+        "mailboxes come nearer by the same span; their daily limits go on counting real time. Never of a workspace "
+        "that writes to people.",
+        scope=Scope.ADMIN,
+    )
+    async def sandbox_clock_advance(
+        self, info: Info, input: SandboxClockAdvanceInput
+    ) -> SandboxClockAdvancePayload | None:
+        workspace_id = info.context.caller.workspace_id
+        now = await sandbox.advance(workspace_id, timedelta(seconds=input.seconds))
+        return SandboxClockAdvancePayload(workspace_key=workspace_id, now=now)
+
     @mutation(
         "Sets how many automated messages one person gets at most within some days, over all sequences and mailboxes "
         "of the workspace. What is over it waits with FREQUENCY_CAP; what a person sends by hand neither counts nor "

@@ -9,7 +9,7 @@ from api.types import enums as enums
 from api.types.fields import resolved
 from api.types.guardrails import GuardrailLimits
 from api.types.users import User
-from domain import frequency
+from domain import frequency, sandbox
 from domain.reading import guardrails
 from domain.rules.access import SCOPE_MEANING
 from domain.rules.actor import ActorKind
@@ -37,6 +37,13 @@ class Workspace:
     async def guardrail_limits(self, info: Info) -> GuardrailLimits:
         found: GuardrailLimits = await guardrails.of_workspace(info.context.caller.workspace_id)  # type: ignore[assignment]
         return found
+
+    @resolved(
+        "Whether it is a test workspace: nothing of it leaves, magic addresses bring about what may come back, and its "
+        "clock can be moved (sandboxClockAdvance). For good; its keys begin with `rel_test_`."
+    )
+    async def test_mode(self, info: Info) -> bool:
+        return await sandbox.is_test(info.context.caller.workspace_id)
 
     @resolved("How often one person is written to by itself at most, over all sequences; null: no such cap.")
     async def frequency_cap(self, info: Info) -> FrequencyCap | None:

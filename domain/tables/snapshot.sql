@@ -712,6 +712,7 @@ CREATE TABLE public.workspaces (
     guardrail_limits jsonb DEFAULT '{}'::jsonb NOT NULL,
     frequency_cap_days integer,
     frequency_cap_messages integer,
+    test_mode boolean DEFAULT false NOT NULL,
     CONSTRAINT workspaces_cap_whole CHECK ((((frequency_cap_messages IS NULL) = (frequency_cap_days IS NULL)) AND (frequency_cap_messages >= 1) AND (frequency_cap_days >= 1)))
 );
 
@@ -748,8 +749,9 @@ INSERT INTO public.tortoise_migrations VALUES (26, 'models', '0026_test_emails',
 INSERT INTO public.tortoise_migrations VALUES (27, 'models', '0027_provider_limit', now());
 INSERT INTO public.tortoise_migrations VALUES (28, 'models', '0028_bulk_operations', now());
 INSERT INTO public.tortoise_migrations VALUES (29, 'models', '0029_workspace_events', now());
+INSERT INTO public.tortoise_migrations VALUES (30, 'models', '0030_test_mode', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 29, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 30, true);
 
 SELECT pg_catalog.setval('public.workspace_events_id_seq', 1, false);
 

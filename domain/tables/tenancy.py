@@ -11,6 +11,7 @@ class Workspace(Model):
 
     id = fields.UUIDField(primary_key=True)
     name = fields.CharField(max_length=200)
+    test_mode = fields.BooleanField(db_default=False, default=False)  # nothing of it leaves; decided when it is made
     clock_offset_seconds = fields.BigIntField(default=0)  # the sandbox clock; 0 for everyone who sends real mail
     # What signs mail that providers hand in over HTTP, sealed (domain/secrets.py). The one before is good for a day.
     inbound_secret = fields.BinaryField(null=True)

@@ -29,6 +29,12 @@ async def _running(api: Api, **options: Any) -> World:
     return await api.world(**{"steps": [email(wait=IN_AN_HOUR), email(wait=IN_AN_HOUR)], **options})
 
 
+async def _test_clock(api: Api) -> dict[str, Any]:
+    workspace_id = (await _running(api)).workspace_id
+    await fetch("UPDATE workspaces SET test_mode = true WHERE id = $1", workspace_id)
+    return {"seconds": 3_600}
+
+
 async def _recipient(api: Api) -> dict[str, Any]:
     return {"id": rcp((await _running(api)).recipient_ids[0])}
 
@@ -283,6 +289,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "messageReclassify": _incoming,
     "contactHoldRelease": _contact,
     "testEmailSend": _trial,
+    "sandboxClockAdvance": _test_clock,
     "frequencyCapChange": lambda api: _given(frequencyCap={"messages": 3, "days": 7}),
     "inboundSecretRotate": lambda api: _given(endPrevious=True),
 }

@@ -153,6 +153,10 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         {"suppressions"},
         "looks for what is left to end, anywhere",
     ),
+    ("domain.sandbox", "CROSS JOIN LATERAL"): (
+        {"x", "m"},
+        "looks for what is to come back, in any test workspace; each is then taken in within its own",
+    ),
     ("domain.text_mailboxes", "SELECT workspace_id, sms_token FROM mailboxes"): (
         {"mailboxes"},
         "a provider calls by the number's id; what it told is taken in only with that number's signature",
