@@ -18,6 +18,7 @@ from api.filters import (
     step_error_filter,
     webhook_delivery_filter,
 )
+from api.holiday_calendars import HolidayCalendarQueries
 from api.nodes import by_public_ids
 from api.previews import PreviewQueries
 from api.selections import counted, wanted, wanted_of_page
@@ -120,7 +121,7 @@ _EventsSequence = Annotated[strawberry.ID | None, strawberry.argument(descriptio
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(PreviewQueries):
+class Query(PreviewQueries, HolidayCalendarQueries):
     @query(
         "Any object by its id. Null when there is none, or not in this workspace. A text that is not an "
         "id of this API is a BAD_USER_INPUT error: that is a mistake of the client, not a missing object.",

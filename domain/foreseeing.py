@@ -15,7 +15,7 @@ import orjson
 
 from domain.previewing import OF_THE_MAILBOX, problems_of_person, variables_of_person, with_own
 from domain.reading.pages import Page
-from domain.rules.content import TemplateInvalid, check_variables, depends_on_values
+from domain.rules.content import TemplateInvalid, Variables, check_variables, depends_on_values
 from domain.rules.filling_in import Problem, ProblemCode, Words, filled_in, values_used
 from domain.rules.plan import AUTOMATED_KINDS, EMAIL_KINDS, Plan, StepKind, channels_of
 from domain.rules.template_variables import FIELDS
@@ -131,10 +131,10 @@ class Look:
         if any(step.kind in AUTOMATED_KINDS for step in left) and not self._window_opens(row["time_zone"]):
             yield Found(Problem(ProblemCode.WINDOW_NEVER_OPENS))
         in_thread = row["contacted_at"] is not None
+        values = {kind: self._values(row, kind) for kind in dict.fromkeys(step.kind for step in left)}
         for step in left:
             words = with_own(self._words[step.id], own.get((row["recipient_id"], step.id)))
-            mailbox = self._mailbox_of(row, step.kind)
-            for problem in self._problems(words, row, mailbox, in_thread=in_thread):
+            for problem in self._problems(words, values[step.kind], in_thread=in_thread):
                 yield Found(problem, step.id)
             in_thread = in_thread or step.kind in EMAIL_KINDS
 
@@ -151,17 +151,17 @@ class Look:
             self._opens[zone] = next_opening(self._now, window, zone) is not None
         return self._opens[zone]
 
-    def _problems(
-        self, words: Words, row: asyncpg.Record, mailbox: asyncpg.Record | None, *, in_thread: bool
-    ) -> tuple[Problem, ...]:
-        variables = variables_of_person(row, mailbox, words.kind, self._links_url)
+    def _values(self, row: asyncpg.Record, kind: StepKind) -> Variables:
+        return variables_of_person(row, self._mailbox_of(row, kind), kind, self._links_url)
+
+    def _problems(self, words: Words, variables: Variables, *, in_thread: bool) -> tuple[Problem, ...]:
         used = values_used(words, variables)
         if words not in self._by_values:
             self._by_values[words] = any(depends_on_values(template) for template in words.templates)
         alike: tuple[Any, ...] = tuple(used.values())
         if not self._by_values[words] and all(value is None or len(value) <= _SHORT for value in alike):
             alike = tuple(value is not None for value in alike)
-        key = (words, mailbox is not None, in_thread, alike)
+        key = (words, in_thread, alike)
         if key not in self._known:
             self.filled += 1
             done = filled_in(words, variables, thread_subject="…" if in_thread else None)

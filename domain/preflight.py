@@ -9,7 +9,7 @@ Source: product.md sections 3 "Templates" and 4.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from domain.sequences import what_lacks
 from domain.suppression import IN_FORCE
 
 _CONTACTS_LOOKED_AT: Final = 20_000  # the newest, for the names of custom fields
+_BEFORE_ALL: Final = (datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 _ORDER: Final = Order(mark="preflight", column="r.enrolled_at", id_column="r.id")
 
 
@@ -46,7 +47,7 @@ _RECIPIENTS: Final = f"""
         {IN_FORCE} AS suppressed
     FROM recipients r JOIN contacts c ON c.id = r.contact_id
     WHERE r.workspace_id = $1 AND r.sequence_id = $2 AND r.deleted_at IS NULL AND r.end_reason IS NULL
-        AND ($3::timestamptz IS NULL OR (r.enrolled_at, r.id) < ($3, $4))
+        AND (r.enrolled_at, r.id) < ($3, $4)
     ORDER BY r.enrolled_at DESC, r.id DESC LIMIT $5
 """
 _OWN: Final = """
@@ -80,7 +81,7 @@ async def preflight(
     look = await _begin(workspace_id, sequence_id, links_url)
     if look is None:
         return None
-    place: tuple[datetime | None, UUID | None] = (None, None)
+    place = _BEFORE_ALL
     answer = look.answer
     while answer.checked_recipients < min(bounds.recipients, answer.open_recipients) and look.filled < bounds.filled:
         size_now = min(bounds.batch, bounds.recipients - answer.checked_recipients)
@@ -97,7 +98,7 @@ async def preflight(
 
 
 async def _batch(
-    workspace_id: UUID, sequence_id: UUID, place: tuple[datetime | None, UUID | None], size: int
+    workspace_id: UUID, sequence_id: UUID, place: tuple[datetime, UUID], size: int
 ) -> tuple[list[asyncpg.Record], dict[tuple[UUID, UUID], asyncpg.Record]]:
     async def work(t: Tx) -> tuple[list[asyncpg.Record], dict[tuple[UUID, UUID], asyncpg.Record]]:
         rows = await t.fetch(_RECIPIENTS, t.workspace_id, sequence_id, *place, size)

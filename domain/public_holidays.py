@@ -8,8 +8,8 @@ Source: product.md 3.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -28,6 +28,21 @@ YEARS_AHEAD: Final = 3
 _FIELD: Final = ("settings", "window", "publicHolidays")
 _LANGUAGE: Final = "en_US"
 _RENEWED_AT_ONCE: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """A country whose holidays are known; `parts` have some of their own: names by code, sorted by name."""
+
+    country: str
+    name: str
+    parts: Mapping[str, str]
+
+
+async def calendars() -> Sequence[Calendar]:
+    """Return all countries whose holidays are known, by name."""
+    known = await asyncio.to_thread(_calendars)
+    return sorted(known.values(), key=lambda one: one.name)
 
 
 async def with_holidays(settings: SequenceSettings, now: datetime) -> SequenceSettings:
@@ -52,8 +67,8 @@ def _looked_up(country: str, subdivision: str | None, today: date) -> PublicHoli
             f"No public holidays are known for “{country[:20]}”. Name a country by its two letters, such as FR or US.",
             field=[*_FIELD, "country"],
         )
-    if subdivision is not None and subdivision not in calendars[country]:
-        raise Invalid(_no_such_part(country, subdivision, calendars[country]), field=[*_FIELD, "subdivision"])
+    if subdivision is not None and subdivision not in calendars[country].parts:
+        raise Invalid(_no_such_part(country, subdivision, calendars[country].parts), field=[*_FIELD, "subdivision"])
     import holidays
 
     years = range((today - timedelta(days=1)).year, today.year + YEARS_AHEAD + 1)
@@ -62,15 +77,30 @@ def _looked_up(country: str, subdivision: str | None, today: date) -> PublicHoli
 
 
 @lru_cache(maxsize=1)
-def _calendars() -> dict[str, Sequence[str]]:
+def _calendars() -> dict[str, Calendar]:
     import holidays
+    from holidays.registry import COUNTRIES
 
     listed = holidays.list_supported_countries(include_aliases=False)
-    return {country: parts for country, parts in listed.items() if len(country) == 2}
+    found = {}
+    for words, (class_name, country, *_) in COUNTRIES.items():
+        if len(country) == 2 and country in listed:
+            aliases = getattr(holidays, class_name).get_subdivision_aliases()
+            # Of several names the last is the longest one: 971 is “GP”, “GUA”, “Guadeloupe”.
+            names = {part: (aliases.get(part) or [part])[-1] for part in listed[country]}
+            in_order = dict(sorted(names.items(), key=lambda named: named[1]))
+            found[country] = Calendar(country, _titled(words), in_order)
+    return found
+
+
+def _titled(words: str) -> str:
+    """Return a country's name in English, of the words that the library calls it by: “isle_of_man”."""
+    small = ("and", "of", "the")
+    return " ".join(word if word in small else word.capitalize() for word in words.split("_"))
 
 
 def _no_such_part(country: str, subdivision: str, parts: Iterable[str]) -> str:
-    known = ", ".join(parts)
+    known = ", ".join(sorted(parts))
     way_out = f"Known are {known}; or leave it out for the whole country." if known else "Leave it out."
     return f"“{subdivision[:20]}” is no part of {country} with public holidays of its own. {way_out}"
 

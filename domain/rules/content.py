@@ -8,7 +8,7 @@ Source: product.md 3 (templates) and 4 (VARIABLE_MISSING, TEMPLATE_INVALID, CONT
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -182,12 +182,13 @@ def check_variables(source: str, kind: StepKind) -> None:
             raise TemplateInvalid(_line(source, used.index), problem)
 
 
-def variables_of(source: str) -> list[tuple[str, ...]]:
+@lru_cache(maxsize=256)
+def variables_of(source: str) -> Sequence[tuple[str, ...]]:
     """The variables that a template names, each once, as paths; none of one that cannot be compiled."""
     try:
-        return list(dict.fromkeys(used.path for used in used_in(_as_text(source))))
+        return tuple(dict.fromkeys(used.path for used in used_in(_as_text(source))))
     except (SourceRefused, LiquidError, RecursionError):
-        return []
+        return ()
 
 
 def depends_on_values(source: str) -> bool:

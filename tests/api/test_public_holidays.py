@@ -62,7 +62,12 @@ async def test_a_window_keeps_the_holidays_of_a_country_and_of_a_part_of_it(api:
     ("country", "part", "field", "words"),
     [
         ("Mars", None, "country", "No public holidays are known for “MARS”. Name a country by its two letters"),
-        ("DE", "ZZ", "subdivision", "“ZZ” is no part of DE with public holidays of its own. Known are BB, BE,"),
+        (
+            "DE",
+            "ZZ",
+            "subdivision",
+            "“ZZ” is no part of DE with public holidays of its own. Known are Augsburg, BB, BE,",
+        ),
         ("LU", "XX", "subdivision", "“XX” is no part of LU with public holidays of its own. Leave it out."),
     ],
 )
@@ -91,3 +96,15 @@ async def test_the_holidays_always_reach_two_years_ahead(api: Api) -> None:
         assert isinstance(kept, PublicHolidays)
         last = (datetime.now(UTC) + timedelta(days=(years - 3) * 365)).year + 3
         assert (kept.through, max(kept.names).year) == (date(last, 12, 31), last)
+
+
+async def test_a_page_of_settings_lists_the_countries_and_their_parts_and_each_can_be_named(api: Api) -> None:
+    asked = "{ holidayCalendars { country name subdivisions { code name } } }"
+    listed = {one["country"]: one for one in (await api.ask(asked))["holidayCalendars"]}
+    assert len(listed) > 200
+    assert listed["GB"]["name"] == "United Kingdom"
+    assert {"code": "SCT", "name": "Scotland"} in listed["GB"]["subdivisions"]
+    assert {"code": "971", "name": "Guadeloupe"} in listed["FR"]["subdivisions"]
+    assert listed["IM"] == {"country": "IM", "name": "Isle of Man", "subdivisions": []}
+    for country, part in (("DE", listed["DE"]["subdivisions"][0]["code"]), ("IM", None)):
+        assert (await created(api, country, part))["errors"] == []

@@ -49,17 +49,17 @@ class Post:
         nodes: list[dict[str, Any]] = (await self.api.ask(ERRORS))["stepErrors"]["nodes"]
         return nodes
 
-    async def failed(self, code: str) -> dict[str, Any]:
-        """Wait for an open error with this code and return it as a screen shows it."""
+    async def failed(self, code: str, people: int = 1) -> dict[str, Any]:
+        """Wait for open errors with this code, one for each person, and return one as a screen shows it."""
 
         async def there() -> bool:
-            return any(error["code"] == code for error in await self.errors())
+            return [error["code"] for error in await self.errors()].count(code) == people
 
         try:
             await until(there)
         except TimeoutError:
             pytest.fail(f"{code} did not come; open are {await self.errors()}")
-        (found,) = [error for error in await self.errors() if error["code"] == code]
+        found = next(error for error in await self.errors() if error["code"] == code)
         assert found["recipient"]["status"] == "ERROR"
         return found
 

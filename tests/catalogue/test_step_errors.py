@@ -304,3 +304,16 @@ async def test_replies_lost_after_the_dot_are_never_answered_by_a_second_copy(po
     assert await all_flagged()
     assert len(post.server.payloads) == 40
     assert post.server.connections >= 40
+
+
+async def test_a_mistake_of_ours_is_told_to_support_and_the_message_goes_out_once_it_is_mended(post: Post) -> None:
+    world = await post.world(activate=False)
+    (contact,) = await fetch("SELECT id, custom_fields FROM contacts")
+    await set_row("contacts", contact["id"], custom_fields="[1]")  # nothing that we let in writes such a row
+    await post.change("sequenceActivate", id=seq(world.sequence_id))
+    error = await post.failed("INTERNAL_ERROR")
+    assert error["suggestedFix"]["code"] == "CONTACT_SUPPORT"
+    assert "support it is number" in error["message"]
+    assert post.server.payloads == []
+    await set_row("contacts", contact["id"], custom_fields=contact["custom_fields"])
+    await post.retried(error)

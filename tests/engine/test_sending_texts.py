@@ -1,6 +1,7 @@
 """Text messages as steps: handed over by a worker, under the same marks, limits and refusals as emails."""
 
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -9,27 +10,35 @@ from domain import (
     authoring,
     contacts,
     enrolment,
+    erasing,
+    frequency,
     mailboxes,
     recipients,
     sending,
     sequences,
     suppressing,
+    texts,
     unconfirmed_texts,
     unsendable,
 )
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.delivery import Result, record
+from domain.frequency import FrequencyCap
 from domain.plans import SequenceSettings
+from domain.reading import recipients as reading
 from domain.refusals import Invalid, PhoneMissing, SequenceActionNotAvailable
 from domain.rules.actor import Actor
 from domain.rules.network import Reach
-from domain.rules.outcomes import Unknown
+from domain.rules.outcomes import Sent, Unknown
+from domain.rules.text_answers import classify_answer
+from domain.rules.timing import SendingWindow, parse_wall_time
 from domain.secrets import Vault
 from domain.settings import Settings
 from domain.suppressing import Wanted
+from domain.texts import IncomingText, TextReport
 from tests.engine.conftest import until, working
-from tests.engine.sending_world import claim_all, messages_of, open_error
+from tests.engine.sending_world import advance, carry, claim_all, messages_of, open_error, set_row
 from tests.workers.twilio_server import NUMBER, Provider, providing, said_no
 from tests.world import IN_AN_HOUR, World, email, make_mailbox, make_number, make_text_world, statuses, text
 from workers.composing import texted
@@ -214,3 +223,88 @@ async def make_world_of_both(workspace_id: UUID, actor: Actor, vault: Vault, num
     assert answer.recipient_id is not None
     rows = await fetch("SELECT id FROM steps WHERE sequence_id = $1 ORDER BY position", sequence_id)
     return World(workspace_id, mailbox_id, sequence_id, [row["id"] for row in rows], [answer.recipient_id])
+
+
+async def test_a_shut_window_a_gap_and_a_busy_provider_hold_text_messages_and_cost_nobody_anything(
+    workspace_id: UUID, actor: Actor, vault: Vault
+) -> None:
+    world = await make_text_world(workspace_id, actor, vault, "https://provider.example", people=3)
+    await set_row("mailboxes", world.mailbox_id, minimum_gap_seconds=600)
+    (first,) = await claim_all()  # one at a time
+    assert await _mark(texted(first))
+    await record(workspace_id, [Result(first.message_id, first.token, Sent("SM" + "0" * 32 + " queued"))])
+    assert await claim_all() == []
+    left = [one for one in world.recipient_ids if one != first.recipient_id]
+    assert await _reasons(workspace_id, left) == {"MINIMUM_GAP"}
+
+    await set_row("mailboxes", world.mailbox_id, minimum_gap_seconds=0)
+    await _turn_comes(world.mailbox_id)
+    for claim in await claim_all():
+        assert await _mark(texted(claim))
+        busy = classify_answer(429, b'{"code": 20429, "message": "Too Many Requests"}')
+        await record(workspace_id, [Result(claim.message_id, claim.token, busy)])
+    assert await claim_all() == []
+    assert await _reasons(workspace_id, left) == {"MAILBOX_BACKOFF"}
+    assert (await statuses(workspace_id)) == {"COMPLETED": 1, "SCHEDULED": 2}
+    assert {row["tries"] for one in left for row in await messages_of(one)} == {0}, "it cost them no patience"
+
+    await _turn_comes(world.mailbox_id)
+    now = (await fetch("SELECT now() AS at"))[0]["at"]
+    shut = SendingWindow(
+        weekdays=frozenset(range(7)),
+        opens=parse_wall_time("opens", "00:00"),
+        closes=parse_wall_time("closes", "24:00"),
+        time_zone="UTC",
+        blackout_dates=frozenset({now.date(), now.date() + timedelta(days=1)}),
+    )
+    await authoring.update(workspace_id, world.sequence_id, settings=SequenceSettings(window=shut))
+    assert await claim_all() == []
+    assert await _reasons(workspace_id, left) == {"BLACKOUT_DATE"}
+
+
+async def _reasons(workspace_id: UUID, recipient_ids: list[UUID]) -> set[str | None]:
+    rows = await reading.by_ids(workspace_id, recipient_ids, wants={"waiting_reason"})
+    return {row.waiting_reason for row in rows.values()}
+
+
+async def _turn_comes(mailbox_id: UUID) -> None:
+    await fetch(
+        "WITH u AS (UPDATE mailboxes SET next_send_at = now() WHERE id = $1 RETURNING 1) SELECT 1 FROM u", mailbox_id
+    )
+
+
+async def test_the_cap_counts_emails_and_text_messages_alike(workspace_id: UUID, actor: Actor, vault: Vault) -> None:
+    await frequency.change(workspace_id, FrequencyCap(messages=1, days=3))
+    world = await make_text_world(workspace_id, actor, vault, "https://provider.example", steps=[email(), text()])
+    await carry(await claim_all(), Sent("250 taken"))
+    assert await claim_all() == []
+    assert await _reasons(workspace_id, list(world.recipient_ids)) == {"FREQUENCY_CAP"}
+    await advance(workspace_id, timedelta(days=3, minutes=1))
+    (claim,) = await claim_all()
+    assert (claim.lane.channel, await _mark(texted(claim))) == ("SMS", True)
+
+
+async def test_an_erased_person_leaves_no_word_of_a_text_and_a_hash_of_the_number_that_said_stop(
+    workspace_id: UUID, actor: Actor, vault: Vault
+) -> None:
+    world = await make_text_world(workspace_id, actor, vault, "https://provider.example")
+    (claim,) = await claim_all()
+    assert await _mark(texted(claim))
+    await record(workspace_id, [Result(claim.message_id, claim.token, Sent("SM" + "0" * 32 + " queued"))])
+    stop = IncomingText(provider_id="SM1", from_number="+4917012345000", to_number=NUMBER, text="STOP, says Person 0")
+    await texts.take_in(workspace_id, world.mailbox_id, replace(stop, opts_out=True))
+    await erasing.erase(workspace_id, actor, claim.contact_id)
+    late = replace(stop, provider_id="SM2", text="and once more, Person 0")
+    await texts.take_in(workspace_id, world.mailbox_id, late)
+    await texts.report(workspace_id, claim.message_id, TextReport(provider_id="SM" + "0" * 32, state="delivered"))
+    for table in ("messages", "contacts", "suppressions", "events", "recipients"):
+        rows = await fetch(f"SELECT to_jsonb(x)::text AS kept FROM {table} x WHERE workspace_id = $1", workspace_id)
+        assert rows
+        for row in rows:
+            assert "17012345000" not in row["kept"], table
+            assert "Person 0" not in row["kept"], table
+    again = enrolment.Candidate(ContactFields(values={"phone": "+49 170 12345000", "email": "other@x.example"}))
+    batch = enrolment.Enrolment(sequence_id=world.sequence_id, candidates=[again])
+    (answer,) = await enrolment.enroll(workspace_id, actor, batch)
+    assert answer.refusal is not None
+    assert answer.refusal.code == "SUPPRESSED"
