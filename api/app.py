@@ -17,9 +17,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
 
 from api.auth import KeyRing
+from api.budget import Budgets
+from api.budget_settling import BudgetSettling
+from api.charges import Places
 from api.exports import EXPORT_PATH, Exports
-from api.http import BODY_LIMIT_BYTES, GraphQLOverHttp
+from api.http import GraphQLOverHttp
 from api.inbound_door import INBOUND_PATH, InboundDoor
+from api.limits import BODY_LIMIT_BYTES
 from api.opt_out_page import OptOutPages
 from api.ring import Hub
 from api.rounds import endlessly
@@ -46,12 +50,20 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
 
     `try_mailbox` signs in to a mailbox's servers for `mailboxConnect`; without it that mutation says that it cannot.
     """
+    budgets = Budgets(settings.budget_points, settings.budget_points_per_second)
+    operations, subscriptions = (
+        Places("operations", of_each=settings.operations_per_key, in_all=settings.operations_per_process),
+        Places("subscriptions", of_each=settings.subscriptions_per_key, in_all=settings.subscriptions_per_process),
+    )
     process = ServerParts(
         settings=settings,
         schema=schema,
         hub=Hub(settings.redis_url),
         keys=KeyRing(Tokens(settings.sign_in) if settings.sign_in else None),
         vault=Vault(settings.secret_key, settings.previous_keys),
+        budgets=budgets,
+        operations=operations,
+        subscriptions=subscriptions,
         try_mailbox=try_mailbox,
     )
     over_http, over_websocket = GraphQLOverHttp(process), GraphQLOverWebSocket(process)
@@ -72,6 +84,7 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
             )
             await stack.enter_async_context(process.hub.running())
             await stack.enter_async_context(process.tails.running())
+            await stack.enter_async_context(BudgetSettling(settings.redis_url, budgets).running())
             checking = asyncio.create_task(
                 endlessly(
                     "checking the keys of sockets",

@@ -15,6 +15,7 @@ from domain.secrets import Vault
 from domain.settings import Settings
 
 if TYPE_CHECKING:
+    from api.charges import Charge
     from api.loaders import Loaders
 
 
@@ -38,6 +39,7 @@ class Context:
     vault: Vault
     loaders: "Loaders"
     request_id: str = ""  # as the response carries it
+    charge: "Charge | None" = None  # None: this is not paid for by itself, such as an event of a subscription
     more: dict[str, Any] = field(default_factory=dict)  # what the transport adds, such as the request
 
 

@@ -1,41 +1,54 @@
 """Documents made ready once: parsed, measured against the limits and validated, kept for the next request.
 
-The limits are counted once per fragment, however often it is spread, so that a small document cannot cost much.
-
 Source: stack.md section 3; api.md "Limits".
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
 from graphql import (
     DocumentNode,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
+    IntValueNode,
     OperationDefinitionNode,
-    SelectionSetNode,
+    OperationType,
     StringValueNode,
     ValidationContext,
     ValidationRule,
     parse,
     specified_rules,
+    validate,
 )
 from strawberry.extensions import SchemaExtension
-from strawberry.schema.schema import validate_document
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from api.rows import TooManySelections, rows_of
+from api.errors import PARSE_FAILED
+from api.limits import (
+    COUNTED_AT_MOST,
+    DIGIT_LIMIT,
+    DOCUMENT_LIMIT,
+    ERRORS_SHOWN,
+    EVENT_ROW_LIMIT,
+    INTROSPECTION_DEPTH_LIMIT,
+    ROW_LIMIT,
+    SELECTION_LIMIT,
+    TOKEN_LIMIT,
+    too_much,
+)
+from api.measuring import measured, nested_too_deeply, nesting
+from api.rows import Shape, TooManySelections, shapes_of
 
-DEPTH_LIMIT: Final = 12
-ALIAS_LIMIT: Final = 30
-TOKEN_LIMIT: Final = 2_000
-ROW_LIMIT: Final = 20_000
 _KEPT: Final = 512
 _KEPT_LENGTH_LIMIT: Final = 20_000
+_TOO_MANY_TOKENS: Final = f"more than {TOKEN_LIMIT} tokens"
+_ASK_FOR_FEWER: Final = "Ask for fewer at once: a smaller `first`, or page the inner list by a query of its own."
+_READ_THEM: Final = "Ask for smaller pages in it, or read its lists by a query when it has come."
+_TOO_DEEP: Final = "nested too deeply"
+_TOO_DEEP_INTROSPECTION: Final = "Maximum introspection depth exceeded"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -44,6 +57,7 @@ class Prepared:
 
     document: DocumentNode | None
     errors: Sequence[GraphQLError]
+    shapes: Mapping[str | None, Shape] = field(default_factory=dict)  # of its operations, by name
     rows_vary: bool = False  # whether it depends on the variables if it asks for too many rows
 
 
@@ -54,7 +68,7 @@ def prepare(schema: GraphQLSchema, text: str, variables: Mapping[str, Any] | Non
     """
     prepared = _prepare(schema, text) if len(text) > _KEPT_LENGTH_LIMIT else _prepare_once(schema, text)
     if prepared.document is not None and prepared.rows_vary:
-        errors = _too_many_rows(schema, prepared.document, variables or {})
+        errors = _too_many_rows(prepared.document, prepared.shapes, variables or {})
         if errors:
             return Prepared(None, errors)
     return prepared
@@ -62,41 +76,62 @@ def prepare(schema: GraphQLSchema, text: str, variables: Mapping[str, Any] | Non
 
 def _prepare(schema: GraphQLSchema, text: str) -> Prepared:
     try:
-        document = parse(text, max_tokens=TOKEN_LIMIT)
+        document = _parsed(text)
     except GraphQLError as error:
         return Prepared(None, [error])
-    except RecursionError:
-        return Prepared(None, [GraphQLError("The document is nested too deeply.", extensions=_limit("depth"))])
-    measured = _measured(document)
-    if measured:
-        return Prepared(None, measured)
-    errors = validate_document(schema, document, (*specified_rules, SafeText))
-    if errors:
-        return Prepared(None, errors)
-    too_many = _too_many_rows(schema, document, None)
+    wrong = measured(document) or validate(schema, document, _RULES, max_errors=ERRORS_SHOWN)
+    if wrong:
+        return Prepared(None, [_numbered(error) for error in wrong])
+    try:
+        shapes = shapes_of(schema, document)
+    except TooManySelections:
+        message = f"The document selects more than {SELECTION_LIMIT:,} different things. Ask for less at once."
+        return Prepared(None, [too_much("selections", message, found=SELECTION_LIMIT + 1, allowed=SELECTION_LIMIT)])
+    too_many = _too_many_rows(document, shapes, None)
     if too_many and _has_variables(document):
-        return Prepared(document, (), rows_vary=True)
-    return Prepared(None if too_many else document, too_many)
+        return Prepared(document, (), shapes, rows_vary=True)
+    return Prepared(None if too_many else document, too_many, shapes)
+
+
+def _numbered(error: GraphQLError) -> GraphQLError:
+    number = next((node for node in error.nodes or () if isinstance(node, IntValueNode)), None)
+    if number is not None and (found := len(number.value)) > DIGIT_LIMIT:
+        message = f"A number in the document has {found:,} digits; at most {DIGIT_LIMIT:,} are allowed."
+        return too_much("digits", message, found=found, allowed=DIGIT_LIMIT)
+    if error.message != _TOO_DEEP_INTROSPECTION:
+        return error
+    allowed = INTROSPECTION_DEPTH_LIMIT
+    message = f"The introspection is nested {allowed + 1} lists deep or more; at most {allowed} are allowed."
+    return too_much("introspectionDepth", message, found=allowed + 1, allowed=allowed)
+
+
+def _parsed(text: str) -> DocumentNode:
+    """Return the document of a text.
+
+    Raises:
+        GraphQLError
+    """
+    if len(text) > DOCUMENT_LIMIT:
+        message = (
+            f"The document has {len(text):,} characters; at most {DOCUMENT_LIMIT:,} are allowed. "
+            "Send what is long in variables."
+        )
+        raise too_much("document", message, found=len(text), allowed=DOCUMENT_LIMIT)
+    try:
+        return parse(text, max_tokens=TOKEN_LIMIT)
+    except GraphQLError as error:
+        if _TOO_MANY_TOKENS in error.message:
+            message = f"The document has more than {TOKEN_LIMIT:,} tokens. Split it, or send what is long in variables."
+            error = too_much("tokens", message, found=TOKEN_LIMIT + 1, allowed=TOKEN_LIMIT)
+        elif _TOO_DEEP in error.message:
+            error = nested_too_deeply(nesting(text))
+        else:
+            raise
+        error.extensions = {**(error.extensions or {}), "code": PARSE_FAILED}
+        raise error from None
 
 
 _prepare_once = lru_cache(maxsize=_KEPT)(_prepare)
-
-
-def _limit(name: str, **found: int) -> dict[str, Any]:
-    return {"code": "GRAPHQL_VALIDATION_FAILED", "reason": "LIMIT_EXCEEDED", "limit": name, **found}
-
-
-def _measured(document: DocumentNode) -> list[GraphQLError]:
-    measure = _Measure(document)
-    depth, aliases = measure.whole()
-    errors = []
-    if depth > DEPTH_LIMIT:
-        message = f"The document is nested {depth} levels deep; at most {DEPTH_LIMIT} are allowed."
-        errors.append(GraphQLError(message, extensions=_limit("depth", found=depth, allowed=DEPTH_LIMIT)))
-    if aliases > ALIAS_LIMIT:
-        message = f"The document has {aliases} aliases; at most {ALIAS_LIMIT} are allowed."
-        errors.append(GraphQLError(message, extensions=_limit("aliases", found=aliases, allowed=ALIAS_LIMIT)))
-    return errors
 
 
 def _has_variables(document: DocumentNode) -> bool:
@@ -105,60 +140,21 @@ def _has_variables(document: DocumentNode) -> bool:
 
 
 def _too_many_rows(
-    schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any] | None
+    document: DocumentNode, shapes: Mapping[str | None, Shape], variables: Mapping[str, Any] | None
 ) -> list[GraphQLError]:
-    way_out = "Ask for fewer at once: a smaller `first`, or page the inner list by a query of its own."
-    try:
-        rows = rows_of(schema, document, variables)
-    except TooManySelections:
-        message = f"The document's fragments select too much to be counted. {way_out}"
-        return [GraphQLError(message, extensions=_limit("rows", allowed=ROW_LIMIT))]
-    if rows <= ROW_LIMIT:
-        return []
-    message = f"The document asks for up to {rows:,} rows; at most {ROW_LIMIT:,} are allowed. {way_out}"
-    return [GraphQLError(message, extensions=_limit("rows", found=rows, allowed=ROW_LIMIT))]
-
-
-class _Measure:
-    def __init__(self, document: DocumentNode) -> None:
-        self._document = document
-        self._fragments = {
-            definition.name.value: definition
-            for definition in document.definitions
-            if isinstance(definition, FragmentDefinitionNode)
-        }
-        self._known: dict[str, tuple[int, int]] = {}
-
-    def whole(self) -> tuple[int, int]:
-        """Return the depth of the deepest operation, and the aliases of all of them."""
-        found = [
-            self._of(definition.selection_set)
-            for definition in self._document.definitions
-            if isinstance(definition, OperationDefinitionNode)
-        ]
-        return max((depth for depth, _ in found), default=0), sum(aliases for _, aliases in found)
-
-    def _of(self, selections: SelectionSetNode | None) -> tuple[int, int]:
-        depth = aliases = 0
-        for selection in selections.selections if selections else ():
-            if isinstance(selection, FieldNode):
-                if selection.name.value.startswith("__"):  # introspection is as deep as it has to be
-                    continue
-                below, inside = self._of(selection.selection_set)
-                below, inside = below + 1, inside + (selection.alias is not None)
-            elif isinstance(selection, FragmentSpreadNode):
-                below, inside = self._of_fragment(selection.name.value)
-            else:
-                below, inside = self._of(getattr(selection, "selection_set", None))
-            depth, aliases = max(depth, below), aliases + inside
-        return depth, aliases
-
-    def _of_fragment(self, name: str) -> tuple[int, int]:
-        if name not in self._known:
-            self._known[name] = (0, 0)  # a cycle ends here; validation names it
-            definition = self._fragments.get(name)
-            self._known[name] = self._of(definition.selection_set) if definition else (0, 0)
-        return self._known[name]
+    for operation in document.definitions:
+        if not isinstance(operation, OperationDefinitionNode):
+            continue
+        rows = shapes[operation.name.value if operation.name else None].rows(variables)
+        told = operation.operation is OperationType.SUBSCRIPTION
+        if rows <= (allowed := EVENT_ROW_LIMIT if told else ROW_LIMIT):
+            continue
+        if told:
+            message = f"Each event would bring up to {rows:,} rows; at most {allowed:,} are allowed. {_READ_THEM}"
+        else:
+            message = f"The document asks for up to {rows:,} rows; at most {allowed:,} are allowed. {_ASK_FOR_FEWER}"
+        return [too_much("eventRows" if told else "rows", message, found=min(rows, COUNTED_AT_MOST), allowed=allowed)]
+    return []
 
 
 class SafeText(ValidationRule):
@@ -174,7 +170,15 @@ class SafeText(ValidationRule):
 
 def is_storable(text: str) -> bool:
     """Return whether a text has neither U+0000 nor half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+    if "\0" in text:
+        return False
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+_RULES: Final = (*specified_rules, SafeText, MaybeNullValidationRule, OneOfInputValidationRule)
 
 
 class UsePrepared(SchemaExtension):

@@ -80,7 +80,7 @@ async def subscription_stream(
     else:
 
         async def following() -> AsyncGenerator[bytes, None]:
-            with joined as selection:
+            with process.subscriptions.taken(caller), joined as selection:
                 async with aclosing(_events(process, batches, selection, secret, request_id)) as events:
                     async for chunk in events:
                         yield chunk

@@ -36,6 +36,7 @@ from api.types.inputs import (
     SequenceFilter,
     StepErrorFilter,
 )
+from api.types.limits import RateLimit
 from api.types.mailboxes import MailboxConnection
 from api.types.node import After, Before, First, Last, Node
 from api.types.pending_actions import PendingActionConnection
@@ -152,6 +153,20 @@ class Query(PreviewQueries, HolidayCalendarQueries):
             user_key=key if by_user else None,
             actor=Actor(kind=kind, id=id, name=caller.name),
             scopes=[str(scope) for scope in in_order(caller.scopes)],
+        )
+
+    @query("What the caller may still ask for. Null where nothing is counted.", scope=None)
+    async def rate_limit(self, info: Info) -> RateLimit | None:
+        charge = info.context.charge
+        if charge is None:
+            return None
+        now = charge.standing
+        return RateLimit(
+            limit=now.limit,
+            cost=charge.requested,
+            remaining=now.remaining,
+            restore_rate=now.restore_rate,
+            reset_at=now.reset_at,
         )
 
     @query("The sequences, newest first.", scope=Scope.READ)

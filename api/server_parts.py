@@ -8,6 +8,8 @@ from typing import Any
 from strawberry import Schema
 
 from api.auth import KeyRing
+from api.budget import Budgets
+from api.charges import Charge, Places
 from api.context import Caller, Context
 from api.loaders import Loaders
 from api.ring import Hub
@@ -45,12 +47,15 @@ class ServerParts:
     tails: WorkspaceTails = field(default_factory=WorkspaceTails)
     keys: KeyRing
     vault: Vault
+    budgets: Budgets
+    operations: Places
+    subscriptions: Places
     try_mailbox: TryMailbox | None = None
     selections: Selections = field(default_factory=Selections)
     closing: asyncio.Event = field(default_factory=asyncio.Event)  # set when this server is told to end
     answering: int = 0  # queries and mutations being carried out for sockets
 
-    def context(self, caller: Caller, request_id: str) -> Context:
+    def context(self, caller: Caller, request_id: str, charge: Charge | None = None) -> Context:
         """Return the surroundings of one operation, with loaders of its own."""
         more: dict[str, Any] = {"process": self}
         return Context(
@@ -59,6 +64,7 @@ class ServerParts:
             vault=self.vault,
             loaders=Loaders(caller.workspace_id),
             request_id=request_id,
+            charge=charge,
             more=more,
         )
 

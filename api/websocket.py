@@ -25,12 +25,10 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Bas
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, SubscribeMessage
 from strawberry.types.unset import UnsetType
 
+from api.admission import Admitted, admitted, carried_out
+from api.asking import checked
 from api.auth import secret_of_connection
-from api.context import Caller
-from api.declaring import refuse_without_scope
-from api.documents import prepare
 from api.errors import BAD_REQUEST, RequestRefused, formatted, new_request_id
-from api.http import Asked, checked, operation_of
 from api.key_set import KeySetUnreachable
 from api.ring import QUIET_SECONDS, Batch
 from api.server_parts import ServerParts
@@ -112,45 +110,35 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         )
         process = self.view.process
         caller = await process.keys.caller(self.context.secret)
-        prepared = prepare(process.schema._schema, asked.query, asked.variables)
-        if prepared.document is None:
-            raise NotExecuted(prepared.errors, document=True)
-        definition = operation_of(prepared.document, asked.operation_name)
-        refuse_without_scope(process.schema._schema, prepared.document, definition, caller)
-        if definition.operation is OperationType.SUBSCRIPTION:
-            await self._tell(operation, asked, caller)
+        one = admitted(process, caller, asked)
+        if one.kind is OperationType.SUBSCRIPTION:
+            one.charge.settle(one.base_cost)
+            with process.subscriptions.taken(caller):
+                await self._tell(operation, one)
             return
         process.answering += 1
         try:
-            await self._answer(operation, asked, caller, request_id)
+            await self._answer(operation, one, request_id)
         finally:
             process.answering -= 1
 
-    async def _answer(
-        self, operation: Operation[Connection, None], asked: Asked, caller: Caller, request_id: str
-    ) -> None:
-        process = self.view.process
-        result = await process.schema.execute(
-            asked.query,
-            variable_values=asked.variables,
-            operation_name=asked.operation_name,
-            context_value=process.context(caller, request_id),
-        )
+    async def _answer(self, operation: Operation[Connection, None], one: Admitted, request_id: str) -> None:
+        result = await carried_out(self.view.process, one, request_id)
         if result.errors and result.data is None and all(not error.path for error in result.errors):
             raise NotExecuted(result.errors)
-        payload: dict[str, Any] = {"data": result.data, "extensions": {"requestId": request_id}}
+        extensions = {"requestId": request_id, "cost": one.charge.told()}
+        payload: dict[str, Any] = {"data": result.data, "extensions": extensions}
         if result.errors:
             payload["errors"] = formatted(result.errors, request_id)
         next_: Any = {"id": operation.id, "type": "next", "payload": payload}
         await operation.send_operation_message(next_)
 
-    async def _tell(self, operation: Operation[Connection, None], asked: Asked, caller: Caller) -> None:
+    async def _tell(self, operation: Operation[Connection, None], one: Admitted) -> None:
         """Send this subscriber its events until the operation is cancelled, or the hub ends it."""
         process = self.view.process
-        document = prepare(process.schema._schema, asked.query, asked.variables).document
-        assert document is not None
-        definition = operation_of(document, asked.operation_name)
-        told, joined = await subscribed(process, caller, asked.query, document, definition, asked.variables or {})
+        told, joined = await subscribed(
+            process, one.caller, one.asked.query, one.document, one.operation, one.asked.variables or {}
+        )
         head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
         with joined as selection:
             async with aclosing(told) as batches:

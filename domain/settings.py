@@ -42,6 +42,13 @@ class Settings:
     worker_slots: int = 20  # messages in the hands of one worker at once
     lease_seconds: int = 30
     events_kept_days: int = 90  # of the feed; whoever has not read for longer reads its lists afresh
+    budget_points: int = 200_000  # of each key and each person: a burst that keeps one process busy for 20 seconds
+    budget_points_per_second: int = 2_000  # restored: about a fifth of what one process can do
+    query_seconds: int = 10  # then it is stopped
+    operations_per_key: int = 50  # at once, in one process; so are the next three
+    operations_per_process: int = 500
+    subscriptions_per_key: int = 1_000
+    subscriptions_per_process: int = 10_000
     reach: Reach = PUBLIC_ONLY  # what may be called on behalf of a workspace
     sign_in: SignIn | None = None  # of people; None: API keys only
     log_level: str = "INFO"
@@ -100,6 +107,13 @@ def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         ("RELANCE_WORKER_SLOTS", "worker_slots", 1, 1000),
         ("RELANCE_LEASE_SECONDS", "lease_seconds", 1, 3600),
         ("RELANCE_EVENTS_KEPT_DAYS", "events_kept_days", 1, 3650),
+        ("RELANCE_BUDGET_POINTS", "budget_points", 1_000, 1_000_000_000),
+        ("RELANCE_BUDGET_POINTS_PER_SECOND", "budget_points_per_second", 1, 1_000_000_000),
+        ("RELANCE_QUERY_SECONDS", "query_seconds", 1, 300),
+        ("RELANCE_OPERATIONS_PER_KEY", "operations_per_key", 1, 100_000),
+        ("RELANCE_OPERATIONS_PER_PROCESS", "operations_per_process", 1, 100_000),
+        ("RELANCE_SUBSCRIPTIONS_PER_KEY", "subscriptions_per_key", 1, 1_000_000),
+        ("RELANCE_SUBSCRIPTIONS_PER_PROCESS", "subscriptions_per_process", 1, 1_000_000),
     ):
         if text := environment.get(name):
             if text.isascii() and text.isdigit() and least <= int(text) <= most:

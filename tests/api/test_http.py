@@ -48,16 +48,13 @@ async def test_the_answer_comes_in_the_media_type_asked_for(api: Api, accept: st
         ('{ node(id: "\\u0000") { id } }', "GRAPHQL_VALIDATION_FAILED"),
         ("{" * 1000 + "}" * 1000, "GRAPHQL_PARSE_FAILED"),
         ("{" + " a" * 3000 + "}", "GRAPHQL_PARSE_FAILED"),
-        ("{" + " ".join(f"a{n}: __typename" for n in range(40)) + "}", None),
+        ("{" + " ".join(f"a{n}: __typename" for n in range(40)) + "}", "GRAPHQL_VALIDATION_FAILED"),
     ],
 )
 async def test_a_broken_document_is_400_where_the_new_media_type_is_asked_for(
-    api: Api, document: str, code: str | None
+    api: Api, document: str, code: str
 ) -> None:
     response = await api.post(document, accept=RESPONSE_JSON)
-    if code is None:
-        assert response.status_code == 200  # introspection is not counted
-        return
     assert (response.status_code, _code(response.json())) == (400, code)
     assert "data" not in response.json()
     assert "Traceback" not in response.text
@@ -89,8 +86,8 @@ async def test_limits_name_the_number_found_and_allowed(api: Api) -> None:
 
 async def test_fragments_that_double_themselves_cost_nothing(api: Api) -> None:
     doubling = " ".join(f"fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }}" for n in range(100))
-    answer = (await api.post(f"{{ ...f0 }} {doubling} fragment f100 on Query {{ a: __typename }}")).json()
-    assert answer["data"] == {"a": "Query"} or answer["errors"]
+    answer = (await api.post(f"{{ ...f0 }} {doubling} fragment f100 on Query {{ __typename }}")).json()
+    assert answer["data"] == {"__typename": "Query"}
 
 
 @pytest.mark.parametrize(

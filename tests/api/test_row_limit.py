@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from api.documents import ROW_LIMIT, prepare
-from api.rows import rows_of
+from api.documents import prepare
+from api.limits import ROW_LIMIT
 from api.schema import schema
 from tests.api.conftest import Api
 
@@ -29,9 +29,8 @@ fragment Trouble on Recipient { openErrors(first: 50) { nodes { message } } cont
 
 
 def _rows(text: str, variables: dict[str, Any] | None = None) -> int:
-    document = prepare(schema._schema, text, {"outer": 1, "inner": 1, "first": 1}).document
-    assert document is not None
-    return rows_of(schema._schema, document, variables)
+    (shape,) = prepare(schema._schema, text, {"outer": 1, "inner": 1, "first": 1}).shapes.values()
+    return shape.rows(variables)
 
 
 async def test_lists_in_lists_are_refused_at_once(api: Api) -> None:

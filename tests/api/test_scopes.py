@@ -12,7 +12,7 @@ from domain.rules.access import EVERYTHING, Scope
 from tests.api.conftest import Api
 from tests.api.whole_schema import RootField, root_fields
 
-FREE = {"viewer"}  # who is calling may always be asked
+FREE = {"viewer", "rateLimit"}  # who is calling, and what is left to them, may always be asked
 FIELDS = list(root_fields())
 OVER_HTTP = [field for field in FIELDS if field.operation != "subscription"]
 

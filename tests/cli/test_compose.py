@@ -19,7 +19,19 @@ from domain.settings import read_settings
 from tests.cli.running import ROOT, Program, free_port, get, relance
 
 OURS = ("migrate", "api", "worker", "mail")
-_SIZES = ("RELANCE_DATABASE_POOL", "RELANCE_WORKER_SLOTS", "RELANCE_LEASE_SECONDS", "RELANCE_EVENTS_KEPT_DAYS")
+_SIZES = (
+    "RELANCE_DATABASE_POOL",
+    "RELANCE_WORKER_SLOTS",
+    "RELANCE_LEASE_SECONDS",
+    "RELANCE_EVENTS_KEPT_DAYS",
+    "RELANCE_BUDGET_POINTS",
+    "RELANCE_BUDGET_POINTS_PER_SECOND",
+    "RELANCE_QUERY_SECONDS",
+    "RELANCE_OPERATIONS_PER_KEY",
+    "RELANCE_OPERATIONS_PER_PROCESS",
+    "RELANCE_SUBSCRIPTIONS_PER_KEY",
+    "RELANCE_SUBSCRIPTIONS_PER_PROCESS",
+)
 
 
 @pytest.fixture(scope="module")
