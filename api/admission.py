@@ -61,8 +61,8 @@ def admitted(process: ServerParts, caller: Caller, asked: Asked) -> Admitted:
     if prepared.document is None:
         raise NotExecuted(prepared.errors, document=True)
     operation = operation_of(prepared.document, asked.operation_name)
-    process.budgets.give_back(who, REFUSED_COST)
     refuse_without_scope(schema, prepared.document, operation, caller)
+    process.budgets.give_back(who, REFUSED_COST)
     shape = prepared.shapes[operation.name.value if operation.name else None]
     cost = _base_cost(operation, shape) + shape.rows(asked.variables or {})
     process.budgets.take(who, cost)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from bench import claims, commit_to_client, page, reports, sequence_wide, steps
+from bench import bombs, claims, commit_to_client, page, reports, sequence_wide, steps
 
 BENCHES: dict[str, Callable[[], None]] = {
     "steps": steps.main,
@@ -12,6 +12,7 @@ BENCHES: dict[str, Callable[[], None]] = {
     "page": page.main,
     "reports": reports.main,
     "sequence_wide": sequence_wide.main,
+    "bombs": bombs.main,
 }
 
 

@@ -65,10 +65,16 @@ def main() -> None:
     found: dict[tuple[str, int], list[Run]] = {}
     with embedded() as servers:
         url = asyncio.run(servers.create_database("bench_page"))
-        secret, sequence_id = asyncio.run(_prepare(url))
+        secret, sequence_id = asyncio.run(prepare(url))
         api_port, floor_port = free_port(), free_port()
-        env = environment(url, servers.redis_url or "", RELANCE_PORT=str(api_port))
-        asked = orjson.dumps({"query": _QUERY, "variables": {"sequence": sequence_id}})
+        env = environment(
+            url,
+            servers.redis_url or "",
+            RELANCE_PORT=str(api_port),
+            RELANCE_BUDGET_POINTS="1000000000",
+            RELANCE_BUDGET_POINTS_PER_SECOND="1000000000",
+        )
+        asked = page_request(sequence_id)
         with running("cli", "api", env=env) as api, running("bench.page_floor", str(floor_port), env=env) as floor:
             wait_for(lambda: ready(api_port), "the API is ready")
             wait_for(lambda: listens(floor_port), "the floor listens")
@@ -96,7 +102,7 @@ def main() -> None:
     )
 
 
-async def _prepare(url: str) -> tuple[str, str]:
+async def prepare(url: str) -> tuple[str, str]:
     """Return a key and the id of a sequence of 5,000 people."""
     await migrate(url)
     async with database(url, pepper=PEPPER):
@@ -110,6 +116,11 @@ async def _prepare(url: str) -> tuple[str, str]:
             await enrolment.enroll(workspace_id, ENGINE, Enrolment(sequence_id=sequence_id, candidates=people))
         await fetch("ANALYZE contacts, recipients")
     return made.secret, to_public(Prefix.SEQUENCE, sequence_id)
+
+
+def page_request(sequence_id: str) -> bytes:
+    """Return the body of the request for one page."""
+    return orjson.dumps({"query": _QUERY, "variables": {"sequence": sequence_id}})
 
 
 def _person(number: int) -> ContactFields:

@@ -1,0 +1,62 @@
+"""docs/limits.md says of each limit what the code holds."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from api import budget, limits
+from api.admission import MUTATION_SECONDS
+from domain.settings import Settings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "limits.md").read_text(encoding="utf-8")
+EXAMPLE = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("body", limits.BODY_LIMIT_BYTES),
+        ("batch", limits.BATCH_LIMIT),
+        ("variablesDepth", limits.VARIABLE_DEPTH_LIMIT),
+        ("values", limits.VARIABLE_VALUE_LIMIT),
+        ("document", limits.DOCUMENT_LIMIT),
+        ("tokens", limits.TOKEN_LIMIT),
+        ("digits", limits.DIGIT_LIMIT),
+        ("depth", limits.DEPTH_LIMIT),
+        ("aliases", limits.ALIAS_LIMIT),
+        ("directives", limits.DIRECTIVE_LIMIT),
+        ("rootFields", limits.ROOT_FIELD_LIMIT),
+        ("merges", limits.MERGE_LIMIT),
+        ("selections", limits.SELECTION_LIMIT),
+        ("introspectionDepth", limits.INTROSPECTION_DEPTH_LIMIT),
+        ("rows", limits.ROW_LIMIT),
+        ("eventRows", limits.EVENT_ROW_LIMIT),
+    ],
+)
+def test_the_table_says_the_number(name: str, allowed: int) -> None:
+    assert f"| `{name}` | {allowed:,} |" in PAGE
+
+
+def test_points_and_settings_are_those_of_the_code() -> None:
+    for what, points in (
+        ("an operation", budget.OPERATION_COST),
+        ("each mutation in it", budget.MUTATION_COST),
+        ("an introspection", budget.INTROSPECTION_COST),
+        ("a document that is wrong or exceeds a limit", budget.REFUSED_COST),
+    ):
+        assert f"| {what} | {points} |" in PAGE
+    defaults = {field.name: field.default for field in fields(Settings)}
+    for name in (
+        "budget_points",
+        "budget_points_per_second",
+        "query_seconds",
+        "operations_per_key",
+        "operations_per_process",
+        "subscriptions_per_key",
+        "subscriptions_per_process",
+    ):
+        default = defaults[name]
+        assert f"| `RELANCE_{name.upper()}` | {default:,}" in PAGE, name
+        assert f"#RELANCE_{name.upper()}={default}\n" in EXAMPLE, name
+    assert f"a mutation has {MUTATION_SECONDS}" in PAGE
