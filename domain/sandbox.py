@@ -16,7 +16,7 @@ from domain import inbound, texts
 from domain.database import Tx, fetch, tx
 from domain.refusals import Invalid
 from domain.rules.inbound.intake import InboundSource
-from domain.rules.sandbox import DOMAIN, NUMBERS_THAT_ANSWER, Back, Outgoing, answer, of_person
+from domain.rules.sandbox import DOMAIN, NUMBERS_THAT_ANSWER, PEOPLE_WHO_ANSWER, Back, Outgoing, answer, of_person
 from domain.texts import IncomingText, TextReport
 
 ADVANCE_AT_MOST: Final = timedelta(days=366)
@@ -93,16 +93,18 @@ async def unanswered(but: Collection[UUID] = ()) -> list[Expected]:
             SELECT * FROM messages x
             WHERE x.workspace_id = w.id AND x.mailbox_id = m.id AND x.marked_at > now() - $1::interval
                 AND x.state = 'SENT' AND x.direction = 'OUTGOING' AND x.id <> ALL($2::uuid[])
-                AND (x.to_address LIKE $3 OR x.to_address = ANY($4::text[]))
+                AND (x.to_address = ANY($4::text[]) OR (lower(split_part(x.to_address, '@', 2)) = $3
+                    AND lower(split_part(split_part(x.to_address, '@', 1), '+', 1)) = ANY($6::text[])))
             ORDER BY x.marked_at LIMIT $5
         ) x
         WHERE w.test_mode LIMIT $5
         """,
         _WITHIN,
         list(but),
-        f"%@{DOMAIN}",
+        DOMAIN,
         list(NUMBERS_THAT_ANSWER),
         _AT_ONCE,
+        list(PEOPLE_WHO_ANSWER),
     )
     found = []
     for row in rows:

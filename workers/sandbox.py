@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from domain import sandbox
+from domain.connections import is_an_outage
 from domain.rules.outcomes import Later, LaterReason, Outcome, Sent, Stage
 from domain.rules.sandbox import TAKEN, of_mailbox, of_person
 from workers.smtp_account import SmtpAccount
@@ -89,7 +90,9 @@ class Answers:
         for one in expected:
             try:
                 await sandbox.come_back(one)
-            except Exception:  # one workspace's trouble must not keep the others waiting
+            except Exception as problem:  # one workspace's trouble must not keep the others waiting
+                if is_an_outage(problem):
+                    raise  # tried again in the next round
                 log.exception("nothing came back to message %s", one.message_id)
             self._done.append(one.message_id)
         return bool(expected)

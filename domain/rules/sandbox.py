@@ -165,6 +165,7 @@ NUMBERS: Final[Sequence[Magic]] = (
 _RECIPIENTS: Final = {magic.name: magic for magic in RECIPIENTS}
 _MAILBOXES: Final = {magic.name: magic for magic in MAILBOXES}
 _NUMBERS: Final = {magic.name: magic for magic in NUMBERS}
+PEOPLE_WHO_ANSWER: Final = tuple(magic.name for magic in RECIPIENTS if magic.back)
 NUMBERS_THAT_ANSWER: Final = tuple(magic.name for magic in NUMBERS if magic.back)
 
 

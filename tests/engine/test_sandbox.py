@@ -119,10 +119,11 @@ async def test_each_magic_address_and_number_brings_about_what_it_says_and_nothi
         number_id = await make_number(workspace_id, vault, f"http://127.0.0.1:{port}")
         assert await watching.take(10) == []  # its mail is read nowhere
         people = [{"email": f"{magic.name}@{DOMAIN}"} for magic in RECIPIENTS] + [{"email": f"anna@{DOMAIN}"}]
+        people = [{"email": f"quiet{n}@{DOMAIN}"} for n in range(25)] + people  # they keep no answer of others waiting
         found = await _enrol(workspace_id, actor, steps, [mailbox_id], people)
         numbers = [{"email": f"n{n}@people.example", "phone": magic.name} for n, magic in enumerate(NUMBERS)]
         found |= await _enrol(workspace_id, actor, [text(), text(wait=WEEK)], [mailbox_id, number_id], numbers)
-        wanted = _ENDS | {"anna": ("IN_PROGRESS", None)}
+        wanted = _ENDS | {name: ("IN_PROGRESS", None) for name in found if name not in _ENDS}
         async with working(settings):
 
             async def ended() -> bool:
