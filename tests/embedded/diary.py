@@ -5,6 +5,7 @@ Arguments: the data directory. First line said: JSON with the addresses and the 
 
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ async def write(database_url: str) -> None:
 
 def main() -> int:
     """Start, write, and stop in order on Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where the tests were started in the background
     try:
         servers = start_servers(sys.argv[1])
     except EmbeddedServersCannotStart as refusal:
