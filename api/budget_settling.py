@@ -61,7 +61,8 @@ for i, key in ipairs(KEYS) do
       end
     end
   end
-  local reserved = math.max(0, math.max(free / processes, math.min(free, least)))
+  -- Something is always left for a process that starts now: one that was killed keeps its part for seconds.
+  local reserved = math.max(0, math.max(math.min(free / processes, free - least), math.min(free, least)))
   redis.call('HSET', key, 'used', string.format('%.3f', used), 'at', string.format('%.6f', now),
     me, string.format('%.3f@%.6f', reserved, now))
   redis.call('EXPIRE', key, math.ceil(capacity / rate) + 60)

@@ -27,6 +27,7 @@ _SHARED: Final = (
     "RELANCE_HOST",
     "RELANCE_PORT",
     "RELANCE_PUBLIC_URL",
+    "RELANCE_PRIVATE_NETWORKS",
 )
 
 

@@ -68,6 +68,18 @@ async def spend(api: Api) -> int:
     raise AssertionError("endless")
 
 
+async def refused_for_good(api: Api) -> tuple[httpx.Response, dict[str, Any]]:
+    """Ask until less is left than is asked for; return that refusal and what it tells."""
+    for _ in range(200):
+        response = await api.post(EXPENSIVE)
+        if response.status_code == 429:
+            told: dict[str, Any] = response.json()["errors"][0]["extensions"]
+            if told["remaining"] < told["requested"]:
+                return response, told
+        await asyncio.sleep(0.05)
+    raise AssertionError("endless")
+
+
 def cost_of(response: httpx.Response) -> dict[str, Any]:
     cost: dict[str, Any] = response.json()["extensions"]["cost"]
     return cost
@@ -99,11 +111,10 @@ async def test_a_response_says_what_was_asked_for_what_it_took_and_what_is_left(
 async def test_a_spent_budget_is_429_with_the_time_to_wait_and_other_keys_go_on(settings: Settings) -> None:
     async with running(replace(settings, **SMALL)) as api:
         await settled(api)
-        assert 20_000 - 1_020 < await spend(api) <= 20_000
-        response = await api.post(EXPENSIVE)
-        assert response.status_code == 429
+        spent = await spend(api)  # an eighth is left for a process that starts, until the account is settled again
+        assert 20_000 * 7 / 8 - 1_020 < spent <= 20_000
+        response, told = await refused_for_good(api)
         (error,) = response.json()["errors"]
-        told = error["extensions"]
         assert told["code"] == "RATE_LIMITED"
         assert told["requested"] == 510
         assert told["remaining"] < told["requested"]

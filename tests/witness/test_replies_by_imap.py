@@ -21,7 +21,7 @@ from tests.faults.crew import Crew
 from tests.inbound.mails import letter
 from tests.witness.cutting import line_cut_every
 from tests.witness.dovecot import PASSWORD, Dovecot, running_dovecot
-from tests.world import IN_AN_HOUR, email, make_world
+from tests.world import HERE, IN_AN_HOUR, email, make_world
 
 ACCOUNT = "jobs@sender.example"
 REPLIES = 200 if os.environ.get("RELANCE_FAULT_RUNS") is None else 5_000
@@ -63,7 +63,7 @@ async def _read_from(workspace_id: UUID, vault: Vault, port: int) -> None:
         imap_username=ACCOUNT,
         imap_password=PASSWORD,
     )
-    await mailboxes.update(workspace_id, vault, row["id"], given)
+    await mailboxes.update(workspace_id, vault, row["id"], given, reach=HERE)
 
 
 async def _replied() -> int:
