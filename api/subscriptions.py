@@ -151,9 +151,9 @@ class Subscription:
                     yield shown
 
     @subscription(
-        "Each change of a mailbox, a sequence, a contact, a pending action or of bulk work, in one order. Subscribe, "
-        "wait for the first ping, then read your lists: nothing is missed in between. RESYNC_REQUIRED as for "
-        "`recipientEvents`, which tells of the recipients.",
+        "Each change of a mailbox, a sequence, a contact, a pending action, of bulk work or of the suppression list, "
+        "in one order. Subscribe, wait for the first ping, then read your lists: nothing is missed in between. "
+        "RESYNC_REQUIRED as for `recipientEvents`, which tells of the recipients.",
         scope=Scope.READ,
     )
     async def workspace_events(

@@ -201,13 +201,14 @@ async def set_limits(
     kept: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
 
     async def work(t: Tx) -> None:
-        written = "SET guardrail_limits = (guardrail_limits - $2::text[]) || $3::jsonb WHERE"
+        written = "SET guardrail_limits = (guardrail_limits - $2::text[]) || $3::jsonb"
         given = t.workspace_id, list(changes), orjson.dumps(kept).decode()
         if guarded is None or id is None:
-            await t.execute(f"UPDATE workspaces {written} id = $1", *given)
+            await t.execute(f"UPDATE workspaces {written} WHERE id = $1", *given)
             return
         await _locked(t, guarded, id)
-        await t.execute(f"UPDATE {guarded} {written} workspace_id = $1 AND id = $4", *given, id)
+        written += ", updated_at = $5 WHERE workspace_id = $1 AND id = $4"
+        await t.execute(f"UPDATE {guarded} {written}", *given, id, t.now)
         await check(t, guarded, [id])
 
     await tx(workspace_id, work)

@@ -1,8 +1,9 @@
-"""What happens to mailboxes, sequences, contacts, pending actions and bulk work of a workspace, in one order.
+"""What happens to mailboxes, sequences, contacts, pending actions, bulk work and the suppression list, in one order.
 
-Triggers write these events in the transaction of the change, so that no verb can forget one (migration 0029). They have
-no number: their order is that of transactions, then of ids, and a reader looks only at transactions older than all that
-are still open, so that none can come in before what was read (reliability.md M2). A cursor is `epoch.w.xid.id`.
+Triggers write these events in the transaction of the change, so that no verb can forget one (migrations 0029, 0031).
+They have no number: their order is that of transactions, then of ids, and a reader looks only at transactions older
+than all that are still open, so that none can come in before what was read (reliability.md M2). A cursor is
+`epoch.w.xid.id`.
 """
 
 import base64
@@ -25,6 +26,7 @@ _SUBJECT: Final = {
     "contact": Prefix.CONTACT,
     "pending": Prefix.PENDING_ACTION,
     "bulk": Prefix.BULK_OPERATION,
+    "suppression": Prefix.SUPPRESSION,
 }
 
 _AFTER: Final = """

@@ -74,7 +74,7 @@ class WorkspaceEvent:
     cursor: str = strawberry.field(description="Give it as `after` to go on from here. One for each event.")
     type: str = strawberry.field(description=f"What happened, one of:\n{_WORKSPACE_TYPES}")
     subject_id: strawberry.ID = strawberry.field(
-        description="Of what: the mailbox, sequence, contact, pending action or bulk operation."
+        description="Of what: the mailbox, sequence, contact, pending action, bulk operation or suppression."
     )
     occurred_at: datetime = strawberry.field(description="When it happened.")
 

@@ -60,12 +60,15 @@ class WorkspaceEventType(StrEnum):
     BULK_STARTED = "bulk.started"
     BULK_PROGRESSED = "bulk.progressed"
     BULK_ENDED = "bulk.ended"
+    SUPPRESSION_CREATED = "suppression.created"
+    SUPPRESSION_LIFTED = "suppression.lifted"
+    SUPPRESSION_ERASED = "suppression.erased"
 
 
 WORKSPACE_MEANING: Mapping[WorkspaceEventType, str] = {
     WorkspaceEventType.MAILBOX_CONNECTED: "A mailbox was connected for the first time.",
     WorkspaceEventType.MAILBOX_STATE_CHANGED: "A mailbox was lost, held, released or connected again.",
-    WorkspaceEventType.MAILBOX_CHANGED: "Settings of a mailbox were changed.",
+    WorkspaceEventType.MAILBOX_CHANGED: "Settings of a mailbox were changed, or its mail cannot be read, or can again.",
     WorkspaceEventType.SEQUENCE_CREATED: "A sequence was created.",
     WorkspaceEventType.SEQUENCE_STATUS_CHANGED: "A sequence was activated, paused, resumed or archived.",
     WorkspaceEventType.SEQUENCE_CHANGED: "Settings or steps of a sequence were changed, or it was held or released.",
@@ -79,6 +82,9 @@ WORKSPACE_MEANING: Mapping[WorkspaceEventType, str] = {
     WorkspaceEventType.BULK_STARTED: "A bulk operation was asked for.",
     WorkspaceEventType.BULK_PROGRESSED: "It has got further.",
     WorkspaceEventType.BULK_ENDED: "It has ended, or was cancelled.",
+    WorkspaceEventType.SUPPRESSION_CREATED: "Somebody is not written to any more; look at `Contact.suppressed`.",
+    WorkspaceEventType.SUPPRESSION_LIFTED: "A suppression was lifted; look at `Contact.suppressed`.",
+    WorkspaceEventType.SUPPRESSION_ERASED: "It is about an erased person now, and names nobody.",
 }
 
 

@@ -5,6 +5,15 @@ CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$;
 
+CREATE FUNCTION public.tell_reading_of_mailbox() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+    BEGIN
+        INSERT INTO workspace_events (workspace_id, type, subject_id)
+        VALUES (NEW.workspace_id, 'mailbox.changed', NEW.mailbox_id);
+        RETURN NULL;
+    END $$;
+
 CREATE FUNCTION public.tell_workspace() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -750,8 +759,9 @@ INSERT INTO public.tortoise_migrations VALUES (27, 'models', '0027_provider_limi
 INSERT INTO public.tortoise_migrations VALUES (28, 'models', '0028_bulk_operations', now());
 INSERT INTO public.tortoise_migrations VALUES (29, 'models', '0029_workspace_events', now());
 INSERT INTO public.tortoise_migrations VALUES (30, 'models', '0030_test_mode', now());
+INSERT INTO public.tortoise_migrations VALUES (31, 'models', '0031_more_workspace_events', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 30, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 31, true);
 
 SELECT pg_catalog.setval('public.workspace_events_id_seq', 1, false);
 
@@ -1070,6 +1080,8 @@ CREATE TRIGGER tells_mailbox_changed_2 AFTER UPDATE OF updated_at ON public.mail
 
 CREATE TRIGGER tells_mailbox_connected_0 AFTER INSERT ON public.mailboxes FOR EACH ROW EXECUTE FUNCTION public.tell_workspace('mailbox.connected');
 
+CREATE TRIGGER tells_mailbox_reading AFTER UPDATE OF problem_code ON public.mailbox_watches FOR EACH ROW WHEN (((old.problem_code)::text IS DISTINCT FROM (new.problem_code)::text)) EXECUTE FUNCTION public.tell_reading_of_mailbox();
+
 CREATE TRIGGER tells_mailbox_state_changed_1 AFTER UPDATE OF state ON public.mailboxes FOR EACH ROW WHEN (((old.state)::text <> (new.state)::text)) EXECUTE FUNCTION public.tell_workspace('mailbox.state_changed');
 
 CREATE TRIGGER tells_pending_changed_12 AFTER UPDATE OF version ON public.pending_actions FOR EACH ROW WHEN (((old.version <> new.version) AND (NOT (old.closed_at IS DISTINCT FROM new.closed_at)))) EXECUTE FUNCTION public.tell_workspace('pending.changed');
@@ -1085,6 +1097,14 @@ CREATE TRIGGER tells_sequence_created_3 AFTER INSERT ON public.sequences FOR EAC
 CREATE TRIGGER tells_sequence_deleted_6 AFTER DELETE ON public.sequences FOR EACH ROW EXECUTE FUNCTION public.tell_workspace('sequence.deleted');
 
 CREATE TRIGGER tells_sequence_status_changed_4 AFTER UPDATE OF status ON public.sequences FOR EACH ROW WHEN (((old.status)::text <> (new.status)::text)) EXECUTE FUNCTION public.tell_workspace('sequence.status_changed');
+
+CREATE TRIGGER tells_suppression_created AFTER INSERT ON public.suppressions FOR EACH ROW EXECUTE FUNCTION public.tell_workspace('suppression.created');
+
+CREATE TRIGGER tells_suppression_erased AFTER UPDATE OF kind ON public.suppressions FOR EACH ROW WHEN (((old.kind)::text <> (new.kind)::text)) EXECUTE FUNCTION public.tell_workspace('suppression.erased');
+
+CREATE TRIGGER tells_suppression_gone AFTER DELETE ON public.suppressions FOR EACH ROW EXECUTE FUNCTION public.tell_workspace('suppression.erased');
+
+CREATE TRIGGER tells_suppression_lifted AFTER UPDATE OF lifted_at ON public.suppressions FOR EACH ROW WHEN (((old.lifted_at IS NULL) AND (new.lifted_at IS NOT NULL))) EXECUTE FUNCTION public.tell_workspace('suppression.lifted');
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_replaces FOREIGN KEY (workspace_id, replaces_id) REFERENCES public.api_keys(workspace_id, id);

@@ -212,6 +212,10 @@ async def _held(api: Api) -> dict[str, Any]:
     return {"mailboxId": id}
 
 
+async def _guarded(api: Api, **limits: Any) -> dict[str, Any]:
+    return {"mailboxId": (await _mailbox(api))["id"], **limits}
+
+
 async def _number(api: Api) -> dict[str, Any]:
     number_id = await make_number(api.workspace_id, api.vault, "https://provider.example")
     return {"id": to_public(Prefix.MAILBOX, number_id)}
@@ -237,7 +241,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "mailboxUpdate": lambda api: _plus(_mailbox(api), dailyLimit=7),
     "mailboxConnect": _mailbox,
     "mailboxDisconnect": _mailbox,
-    "guardrailUpdate": lambda api: _given(bouncePercent=4.5, windowDays=None),
+    "guardrailUpdate": lambda api: _guarded(api, bouncePercent=4.5, windowDays=None),
     "guardrailRelease": _held,
     "mailboxDkimKeyCreate": _mailbox,
     "mailboxDkimKeyRemove": _signing,

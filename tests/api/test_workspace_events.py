@@ -131,4 +131,4 @@ def test_kinds_and_names_of_types_are_understood() -> None:
     found, unknown = chosen_types(["bulk.*", "mailbox.changed", "bulk.ended", "x.*"])
     assert found == ["bulk.started", "bulk.progressed", "bulk.ended", "mailbox.changed"]
     assert unknown == ["x.*"]
-    assert len(WorkspaceEventType) == 16
+    assert len(WorkspaceEventType) == 19
