@@ -33,10 +33,10 @@ from domain.mailbox_fields import MailboxFields
 from domain.plans import SequenceSettings
 from domain.refusals import Refusal
 from domain.rules.actor import Actor, ActorKind
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal, Status
 from domain.rules.network import Reach
 from domain.secrets import Vault, read_key
-from domain.signals import Fact
 
 _PATIENCE: Final = timedelta(minutes=2)
 _OUTREACH_PEOPLE: Final = 20

@@ -24,6 +24,7 @@ from domain.mail_reader import read_apart
 from domain.refusals import NotFound
 from domain.rules.actor import ENGINE, Actor, ActorKind
 from domain.rules.addresses import address_key
+from domain.rules.fact import Fact
 from domain.rules.ids import new_id
 from domain.rules.inbound.absence import absence_key, hold_until, return_date
 from domain.rules.inbound.intake import InboundOutcome, InboundSource
@@ -31,7 +32,7 @@ from domain.rules.inbound.mail import BYTES_AT_MOST
 from domain.rules.inbound.reading import OF_FATE, REPORTS, Classification, Reading, Report, Unreadable, worst
 from domain.rules.lifecycle import Signal
 from domain.rules.outcomes import Sent
-from domain.signals import Fact, apply_within
+from domain.signals import apply_within
 
 log = logging.getLogger("relance.inbound")
 

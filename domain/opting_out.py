@@ -12,11 +12,11 @@ from domain import signals
 from domain.refusals import NotFound, WorkspaceUnknown
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.addresses import address_key
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal
 from domain.rules.opt_out_token import OptOutLink, read, sign
 from domain.rules.suppressed import SuppressionSource
 from domain.secrets import Vault, hashed_address
-from domain.signals import Fact
 
 PATH: Final = "/u/"
 """Where the API serves the pages of these links, below its public address."""

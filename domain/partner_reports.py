@@ -12,13 +12,14 @@ from domain.database import Tx, tx
 from domain.erasing import keep_erased
 from domain.refusals import Invalid, NotFound
 from domain.rules.actor import Actor
+from domain.rules.fact import Fact
 from domain.rules.ids import new_id
 from domain.rules.inbound import quoting
 from domain.rules.inbound.intake import InboundOutcome, InboundSource
 from domain.rules.inbound.mail import TEXT_AT_MOST, storable
 from domain.rules.inbound.reading import Classification
 from domain.rules.lifecycle import Signal
-from domain.signals import Fact, apply_within
+from domain.signals import apply_within
 
 
 class PartnerReport(StrEnum):

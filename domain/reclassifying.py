@@ -17,12 +17,13 @@ from domain.refusals import Invalid, NotFound
 from domain.rules import moves, timers
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
+from domain.rules.fact import Fact
 from domain.rules.ids import new_id
 from domain.rules.inbound.reading import Classification
 from domain.rules.lifecycle import OPEN, EndReason, Signal, Status
 from domain.rules.plan import Plan, SequenceStatus
 from domain.rules.recipient import Recipient
-from domain.signals import Fact, apply_within
+from domain.signals import apply_within
 from domain.writing import read, write
 
 CHOICES: Final = (Classification.HUMAN_REPLY, Classification.AUTOMATIC_ANSWER, Classification.OPT_OUT)

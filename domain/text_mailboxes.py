@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from domain.claims import TextAccount
 from domain.database import Tx, fetch, tx
 from domain.refusals import Invalid, NotFound
 from domain.rules.addresses import phone_key
@@ -16,7 +17,6 @@ from domain.rules.ids import new_id
 from domain.rules.phones import PhoneInvalid, normalise_phone
 from domain.rules.webhooks import UrlInvalid, target_of
 from domain.secrets import SecretUnreadable, Vault
-from domain.sending import TextAccount
 
 TOKEN_PLACE: Final = "mailboxes.sms_token"
 TWILIO_URL: Final = "https://api.twilio.com"

@@ -20,6 +20,7 @@ from domain.inbound import Ingested
 from domain.refusals import NotFound
 from domain.rules.actor import ENGINE, Actor, ActorKind
 from domain.rules.addresses import phone_key
+from domain.rules.fact import Fact
 from domain.rules.ids import new_id
 from domain.rules.inbound.intake import InboundOutcome, InboundSource
 from domain.rules.inbound.reading import Classification
@@ -28,7 +29,7 @@ from domain.rules.outcomes import OptedOut, Sent
 from domain.rules.suppressed import SuppressionKind, SuppressionReason, SuppressionSource
 from domain.rules.text_answers import failure_of
 from domain.rules.text_messages import Said, said
-from domain.signals import Fact, apply_within
+from domain.signals import apply_within
 from domain.suppression import Entry, suppress
 
 _TEXT_AT_MOST: Final = 20_000

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from domain.claims import Account, SealedSigner
 from domain.database import Tx, fetch, tx
 from domain.previewing import Preview
 from domain.refusals import (
@@ -28,7 +29,6 @@ from domain.rules.mime import HeaderForbidden, OutgoingEmail, compose, message_t
 from domain.rules.outcomes import Outcome, Sent, Unknown
 from domain.rules.plan import EMAIL_KINDS
 from domain.secrets import Vault
-from domain.sending import Account, SealedSigner
 from domain.turns import HANDED_OVER, LIMIT_NOW
 
 SUBJECT_PREFIX: Final = "[Test] "

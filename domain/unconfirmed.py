@@ -10,9 +10,10 @@ from uuid import UUID
 
 import asyncpg
 
+from domain.after_hand_over import UNCONFIRMED
 from domain.changes import Change
 from domain.database import Tx, fetch, tx
-from domain.delivery import UNCONFIRMED, Result, record
+from domain.delivery import Result, record
 from domain.plans import load_plans
 from domain.refusals import ActionNotAvailable, NotFound, RetryNotAvailable
 from domain.rules import moves

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from domain.claims import TextAccount
 from domain.database import fetch
 from domain.delivery import Result, record
 from domain.rules.outcomes import Sent
-from domain.sending import TextAccount
 
 _LOOKED_FOR: Final = timedelta(hours=1)
 _AT_ONCE: Final = 50

@@ -20,13 +20,12 @@ from domain.rules import moves, timers
 from domain.rules.actor import ENGINE
 from domain.rules.event_types import EventType
 from domain.rules.ids import new_id
-from domain.rules.outcomes import Later, LaterReason, retry_after
+from domain.rules.outcomes import Later, retry_after
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient
-from domain.turns import EMAILS, HANDED_OVER, LANES, LIMIT_NOW, Lane
+from domain.turns import EMAILS, LANES, Lane
 from domain.writing import read, write, write_timers
 
-MAILBOX_WAITS: Final = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED})
 # The automated messages that one person got or is getting, each with its time: what the frequency cap counts.
 COUNTED: Final = """
     SELECT coalesce(x.at, x.marked_at + make_interval(secs => (
@@ -50,41 +49,10 @@ _SPREAD_AHEAD: Final = timedelta(minutes=15)
 async def wait(
     t: Tx, message: asyncpg.Record, outcome: Later, before: Recipient, plan: Plan, *, at_this_step: bool
 ) -> None:
-    """Let the whole mailbox wait, or only this recipient, as the reason says."""
-    if outcome.reason in MAILBOX_WAITS:
-        await _hold_mailbox_back(t, message, outcome)
-        return
+    """Let a recipient that is still at the step of this message wait for its next try."""
     pause = retry_after(outcome.reason, message["tries"], random.random())
     if pause is not None and at_this_step:
         await write_timers(t, [(before, timers.try_later(before, plan, t.now + pause, t.now))])
-
-
-async def _hold_mailbox_back(t: Tx, message: asyncpg.Record, outcome: Later) -> None:
-    # Messages of one burst fail together: that is one failure, not ten.
-    failures = await t.fetchval(
-        "UPDATE mailboxes SET failures_in_a_row = failures_in_a_row + "
-        "(failures_in_a_row = 0 OR held_back_by IS DISTINCT FROM 'MAILBOX_BACKOFF' OR next_send_at <= now())::int "
-        ", throttled_since = CASE WHEN $3 THEN coalesce(throttled_since, now()) ELSE throttled_since END "
-        "WHERE workspace_id = $1 AND id = $2 RETURNING failures_in_a_row",
-        t.workspace_id,
-        message["mailbox_id"],
-        outcome.reason is LaterReason.THROTTLED,
-    )
-    pause = timedelta(days=1) if outcome.until_next_day else retry_after(outcome.reason, failures, random.random())
-    # The limit's hold stands only while the day is full: it was set when the last place was claimed, and claims of
-    # this mailbox have just come back unsent.
-    await t.execute(
-        f"""
-        UPDATE mailboxes m SET held_back_by = 'MAILBOX_BACKOFF', next_send_at = CASE
-            WHEN m.held_back_by = 'DAILY_LIMIT' AND {LIMIT_NOW} > (
-                SELECT count(*) FROM ({HANDED_OVER}) x)
-            THEN now() + $3::interval ELSE greatest(m.next_send_at, now() + $3::interval) END
-        WHERE m.workspace_id = $1 AND m.id = $2
-        """,
-        t.workspace_id,
-        message["mailbox_id"],
-        pause,
-    )
 
 
 # What cannot go out yet, and the first due beside it in its queues. A row that another changes at this moment is left

@@ -6,7 +6,8 @@ Source: product.md section 3 "Threads", "Templates".
 
 from dataclasses import dataclass
 
-from domain.delivery import NotSendable
+from domain.claims import Claim
+from domain.marking import Mark
 from domain.opting_out import OptOutLinks
 from domain.rules.content import (
     ContentProblem,
@@ -19,9 +20,9 @@ from domain.rules.content import (
     render_thread_subject,
 )
 from domain.rules.mime import HeaderForbidden, OutgoingEmail, compose
+from domain.rules.outcomes import NotSendable
 from domain.rules.phones import PhoneInvalid, normalise_phone
 from domain.rules.text_messages import render_text_message
-from domain.sending import Claim, Mark
 
 _REFERENCES_AT_MOST = 20
 

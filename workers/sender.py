@@ -16,18 +16,18 @@ from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
-from domain import delivery, sending, signals, signing_keys
+from domain import delivery, marking, sending, signals, signing_keys
+from domain.claims import Account, Claim, TextAccount
 from domain.connections import is_an_outage
-from domain.delivery import NotSendable, Result
+from domain.delivery import Result
 from domain.faults import point
+from domain.marking import Mark
 from domain.opting_out import OptOutLinks
 from domain.rules import text_paths
 from domain.rules.dkim import Signer
 from domain.rules.network import PUBLIC_ONLY, Reach
-from domain.rules.outcomes import Later, MailboxBroken, Outcome, Unknown
+from domain.rules.outcomes import MailboxBroken, NotSendable, Outcome, Unknown, is_the_mailboxes
 from domain.secrets import SecretUnreadable, Vault
-from domain.sending import Account, Claim, Mark, TextAccount
-from domain.waiting import MAILBOX_WAITS
 from workers.batching import Batching
 from workers.composing import Letter, composed, texted
 from workers.sandbox import SandboxSession
@@ -211,7 +211,7 @@ class Sender:
         await point("before_mark")
         marked = await self._mark(mark)
         if marked is None:
-            marked = claim.message_id in await sending.mark([mark], lease=self._lease)
+            marked = claim.message_id in await marking.mark([mark], lease=self._lease)
         if not marked:
             await sending.release([claim])
             await signals.end_if_suppressed(claim.workspace_id, claim.recipient_id)
@@ -235,7 +235,7 @@ class Sender:
         clock = asyncio.get_running_loop().time
         answered_at = clock()
         await point("before_record")
-        if isinstance(outcome, MailboxBroken) or (isinstance(outcome, Later) and outcome.reason in MAILBOX_WAITS):
+        if is_the_mailboxes(outcome):
             # What waits here for a session of this mailbox is not to try the same server one after the other.
             self._held_back |= {
                 other.message_id
@@ -292,7 +292,7 @@ class Sender:
     async def _mark_all(self, marks: Sequence[Mark]) -> list[bool | None]:
         """Return for each whether it may go out; None for all when they could not be marked together."""
         try:
-            allowed = await sending.mark(marks, lease=self._lease)
+            allowed = await marking.mark(marks, lease=self._lease)
         except Exception:
             log.warning("%s messages are marked one by one", len(marks), exc_info=True)
             return [None] * len(marks)

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from domain.claims import TextAccount
 from domain.rules.outcomes import MailboxBroken, Outcome
 from domain.secrets import SecretUnreadable, Vault
-from domain.sending import TextAccount
 from domain.text_mailboxes import TOKEN_PLACE
 
 

@@ -89,7 +89,31 @@ class OptedOut:
     reply: str
 
 
+@dataclass(frozen=True, slots=True)
+class NotSendable:
+    """The message could not even be made: a missing value, a broken template, no address. Nothing was sent."""
+
+    code: str  # a step error code
+    detail: str | None = None
+
+
 Outcome = Sent | Refused | Later | MailboxBroken | Unknown | OptedOut
+
+MAILBOX_WAITS = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED})
+"""What makes the whole mailbox wait, whoever the message was for."""
+
+
+def is_the_mailboxes(outcome: Outcome | NotSendable) -> bool:
+    """Return whether a try ended for the mailbox's sake, so that it does not cost the recipient's patience."""
+    return isinstance(outcome, MailboxBroken) or (isinstance(outcome, Later) and outcome.reason in MAILBOX_WAITS)
+
+
+def server_answered(outcome: Outcome | NotSendable) -> bool:
+    """Return whether the mail server was there and took or refused this one message: the mailbox works again."""
+    if isinstance(outcome, Later):
+        return outcome.reason not in MAILBOX_WAITS
+    return isinstance(outcome, Sent | Refused | OptedOut)
+
 
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 PATIENCE = timedelta(hours=72)
@@ -103,7 +127,6 @@ _PAUSES: Mapping[LaterReason, tuple[timedelta, ...]] = MappingProxyType(
         LaterReason.SOFT: (_MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 4 * _HOUR),
     }
 )
-_NEVER_OUT_OF_PATIENCE = frozenset({LaterReason.TRANSPORT, LaterReason.THROTTLED})
 
 ERROR_WHEN_PATIENCE_IS_OUT: Mapping[LaterReason, str] = MappingProxyType(
     {
@@ -127,7 +150,7 @@ def retry_after(reason: LaterReason, tries: int, jitter: float = 0.0) -> timedel
         raise ValueError("tries counts from 1")
     steps = _PAUSES[reason]
     pause = steps[min(tries, len(steps)) - 1]
-    if reason not in _NEVER_OUT_OF_PATIENCE:
+    if reason not in MAILBOX_WAITS:
         endless = chain(steps, repeat(steps[-1]))
         spent = next(total for count, total in enumerate(accumulate(endless), start=1) if count == tries)
         if spent > PATIENCE:

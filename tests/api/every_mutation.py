@@ -10,9 +10,10 @@ import orjson
 from domain import pending, users
 from domain.database import fetch
 from domain.rules.actor import ENGINE
+from domain.rules.fact import Fact
 from domain.rules.ids import Prefix, from_public, to_public
 from domain.rules.lifecycle import Signal
-from domain.signals import Fact, apply
+from domain.signals import apply
 from domain.steps import NewStep
 from tests.api.conftest import Api, rcp, seq, stp
 from tests.inbound.mails import letter

@@ -5,12 +5,13 @@ of every status who were sent a text message.
 from collections.abc import Mapping
 from uuid import UUID
 
-from domain import pending, recipients, sending
+from domain import marking, pending, recipients
+from domain.claims import Claim
 from domain.database import fetch
 from domain.delivery import Result, record
+from domain.marking import Mark
 from domain.rules.lifecycle import Status
 from domain.rules.outcomes import Outcome, Sent, Unknown
-from domain.sending import Claim, Mark
 from tests.api.conftest import Api, rcp
 from tests.api.incoming_world import due
 from tests.engine.sending_world import carry
@@ -50,7 +51,7 @@ async def of_every_status_in_flight(api: Api) -> tuple[World, Mapping[Status, UU
     assert set(claims) == set(S)
     letters = [composed(claim) for claim in claims.values()]
     marks = [letter.mark for letter in letters if isinstance(letter, Letter)]
-    assert len(await sending.mark(marks)) == len(S)
+    assert len(await marking.mark(marks)) == len(S)
     for status in (S.ERROR, S.PENDING_ACTION, S.COMPLETED):
         await answered(api, claims[status], Unknown("the connection was cut"))
     for status in (S.PENDING_ACTION, S.COMPLETED):
@@ -71,7 +72,7 @@ async def of_every_status_by_text(api: Api) -> tuple[World, Mapping[Status, UUID
     await recipients.pause(api.workspace_id, api.actor, people[S.SCHEDULED])
     claims = {claim.recipient_id: claim for claim in await due(api)}
     marks = [mark for mark in map(texted, claims.values()) if isinstance(mark, Mark)]
-    assert len(await sending.mark(marks)) == len(S) - 1
+    assert len(await marking.mark(marks)) == len(S) - 1
     for recipient_id, claim in claims.items():
         lost = recipient_id == people[S.ERROR]
         await answered(api, claim, Unknown("lost") if lost else Sent("SM1 queued"))

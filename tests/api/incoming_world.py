@@ -5,11 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from domain import feed, inbound, pending, recipients
+from domain.claims import Claim
 from domain.database import fetch
 from domain.rules.inbound.intake import InboundSource
 from domain.rules.lifecycle import Status
 from domain.rules.outcomes import Outcome, Sent
-from domain.sending import Claim
 from tests.api.conftest import Api, rcp
 from tests.engine.sending_world import carry, claim_all
 from tests.inbound.mails import delivery_report, letter

@@ -10,9 +10,10 @@ from domain.database import fetch
 from domain.enrolment import Answer, Candidate, Enrolment
 from domain.refusals import ExclusiveElsewhere
 from domain.rules.actor import ENGINE
+from domain.rules.fact import Fact
 from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Signal
-from domain.signals import Fact, apply
+from domain.signals import apply
 from tests.api.conftest import Api, rcp, seq, stp
 from tests.engine.sending_world import advance
 from tests.world import IN_AN_HOUR, World, email, task

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from domain import sending
+from domain import marking
 from domain.delivery import Result, record
 from domain.rules.ids import from_public
 from domain.rules.outcomes import Refused
@@ -128,7 +128,7 @@ async def test_an_answer_that_comes_after_an_erasure_leaves_no_words(
     claim = next(claim for claim in await due(api) if rcp(claim.recipient_id) == recipient)
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    assert await sending.mark([letter.mark]) == {claim.message_id}
+    assert await marking.mark([letter.mark]) == {claim.message_id}
     erased = await api.change("contactErase", {"id": contact}, "inFlight")
     assert erased["inFlight"] == 1
     words = "550 5.1.1 <qyvrin.mail@qyvrin.example> does not live here"

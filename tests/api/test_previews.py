@@ -8,9 +8,10 @@ from domain.database import fetch
 from domain.plans import SequenceSettings
 from domain.reading.pages import Slice
 from domain.rules.actor import ENGINE
+from domain.rules.fact import Fact
 from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Signal
-from domain.signals import Fact, apply
+from domain.signals import apply
 from tests.api.conftest import Api, mbx, rcp, seq, stp
 from tests.engine.sending_world import set_row
 from tests.world import HOLD, IN_AN_HOUR, email, make_number, make_text_world, manual_email, task, text

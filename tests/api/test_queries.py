@@ -13,6 +13,7 @@ from domain import feed, signals
 from domain import recipients as acts
 from domain.database import fetch
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.ids import Prefix, new_id, to_public
 from domain.rules.lifecycle import Signal, Status
 from domain.secrets import Vault
@@ -72,7 +73,7 @@ async def test_a_screen_of_50_costs_as_many_statements_as_one_of_2(
 ) -> None:
     world = await make_world(workspace_id, actor, vault, people=50)
     for recipient_id in world.recipient_ids:  # each with an open error, so that nothing is left out for want of one
-        fact = signals.Fact(signal=Signal.DELIVERY_FAILED, recipient_id=recipient_id, actor=ENGINE)
+        fact = Fact(signal=Signal.DELIVERY_FAILED, recipient_id=recipient_id, actor=ENGINE)
         await signals.apply(workspace_id, fact)
     while await feed.number():
         pass
@@ -102,7 +103,7 @@ async def test_many_groups_of_errors_cost_as_many_statements_as_one(
 ) -> None:
     world = await make_world(workspace_id, actor, vault, steps=[email() for _ in range(8)], people=8)
     for step_id, recipient_id in zip(world.step_ids, world.recipient_ids, strict=True):
-        fact = signals.Fact(
+        fact = Fact(
             signal=Signal.DELIVERY_FAILED,
             recipient_id=recipient_id,
             actor=ENGINE,

@@ -9,6 +9,7 @@ from domain import pending, recipients, settling, signals
 from domain.database import fetch
 from domain.refusals import Refusal
 from domain.rules.actor import ENGINE
+from domain.rules.fact import Fact
 from domain.rules.ids import Prefix, new_id, to_public
 from domain.rules.lifecycle import Signal
 from tests.api.conftest import Api
@@ -77,7 +78,7 @@ async def test_each_number_says_whom_it_counts_after_whatever_happened(api: Api)
             await pending.put_due_before_people()
     ids = world.recipient_ids
     for signal, recipient_id in zip([Signal.HARD_BOUNCE, Signal.OPT_OUT, Signal.HUMAN_REPLY], ids, strict=False):
-        await signals.apply(api.workspace_id, signals.Fact(signal=signal, recipient_id=recipient_id, actor=ENGINE))
+        await signals.apply(api.workspace_id, Fact(signal=signal, recipient_id=recipient_id, actor=ENGINE))
     await recipients.delete(api.workspace_id, api.actor, ids[3])
     while await settling.settle_batch(api.workspace_id, world.sequence_id):
         pass

@@ -6,7 +6,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from domain import authoring, enrolment, sending
+from domain import authoring, enrolment, marking, sending
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.delivery import Result, record
@@ -37,7 +37,7 @@ async def sent(world: World, outcome: Sent | Unknown) -> UUID:
     others = await fetch("SELECT id FROM workspaces WHERE id <> $1", world.workspace_id)
     claims = await sending.claim(10, KEY, but_of=[row["id"] for row in others])
     (claim,) = [one for one in claims if one.lane.channel == "SMS"]
-    assert await sending.mark([texted(claim)])  # type: ignore[list-item]
+    assert await marking.mark([texted(claim)])  # type: ignore[list-item]
     await record(claim.workspace_id, [Result(claim.message_id, claim.token, outcome)])
     return claim.message_id
 

@@ -9,6 +9,7 @@ import pytest
 from domain import signals
 from domain.database import fetch
 from domain.rules.actor import ENGINE
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal
 from domain.rules.step_errors import StepErrorCode
 from tests.api.conftest import rcp, seq, stp
@@ -207,7 +208,7 @@ async def test_a_window_that_never_opens_again_is_changed(post: Post) -> None:
 async def test_a_limit_that_a_report_tells_of_later_is_waited_out(post: Post) -> None:
     world = await post.world()
     await post.arrives(1)
-    fact = signals.Fact(
+    fact = Fact(
         signal=Signal.DELIVERY_FAILED,
         recipient_id=world.recipient_ids[0],
         actor=ENGINE,

@@ -6,13 +6,13 @@ from uuid import UUID
 
 import asyncpg
 
-from domain import sending
+from domain import marking, sending
+from domain.claims import Claim
 from domain.database import fetch
-from domain.delivery import NotSendable, Result, record
+from domain.delivery import Result, record
 from domain.rules.actor import Actor
-from domain.rules.outcomes import Outcome
+from domain.rules.outcomes import NotSendable, Outcome
 from domain.secrets import Vault
-from domain.sending import Claim
 from tests.world import IN_AN_HOUR, World, email, make_world
 from workers.composing import composed
 
@@ -34,7 +34,7 @@ async def carry(claims: Sequence[Claim], outcome: Outcome, *, marked: bool = Tru
             results.append(Result(claim.message_id, claim.token, letter))
             continue
         if marked:
-            assert await sending.mark([letter.mark]) == {claim.message_id}
+            assert await marking.mark([letter.mark]) == {claim.message_id}
         results.append(Result(claim.message_id, claim.token, outcome))
     return await record(claims[0].workspace_id, results) if claims else set()
 

@@ -8,6 +8,7 @@ import asyncpg
 from domain import pending, recipients, signals
 from domain.database import fetch
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal, Status
 from domain.secrets import Vault
 from tests.world import IN_AN_HOUR, World, email, make_world, task
@@ -51,7 +52,7 @@ async def _bring(world: World, actor: Actor, recipient_id: UUID, status: Status)
     elif status is Status.STOPPED:
         await recipients.stop(world.workspace_id, actor, recipient_id)
     elif status in _SIGNALLED:
-        fact = signals.Fact(signal=_SIGNALLED[status], recipient_id=recipient_id, actor=ENGINE)
+        fact = Fact(signal=_SIGNALLED[status], recipient_id=recipient_id, actor=ENGINE)
         await signals.apply(world.workspace_id, fact)
 
 

@@ -8,6 +8,7 @@ from domain import contacts, signals
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal
 from domain.rules.outcomes import Sent
 from domain.secrets import Vault
@@ -22,7 +23,7 @@ async def _apply_after_a_new_address(workspace_id: UUID, actor: Actor, vault: Va
     contact_id: UUID = contact["contact_id"]
     await contacts.upsert(workspace_id, ContactFields(contact_id, values={"email": "New@people.example"}))
     (message,) = await messages_of(recipient_id)
-    fact = signals.Fact(signal=signal, recipient_id=recipient_id, actor=ENGINE, message_id=message["id"])
+    fact = Fact(signal=signal, recipient_id=recipient_id, actor=ENGINE, message_id=message["id"])
     assert await signals.apply(workspace_id, fact) == {recipient_id}
     return contact_id
 
@@ -39,7 +40,7 @@ async def test_a_bounce_of_the_present_address_is_kept(workspace_id: UUID, actor
     _, recipient_id = await make_one(workspace_id, actor, vault)
     await carry(await claim_all(), Sent("250 OK"))
     (message,) = await messages_of(recipient_id)
-    fact = signals.Fact(signal=Signal.HARD_BOUNCE, recipient_id=recipient_id, actor=ENGINE, message_id=message["id"])
+    fact = Fact(signal=Signal.HARD_BOUNCE, recipient_id=recipient_id, actor=ENGINE, message_id=message["id"])
     await signals.apply(workspace_id, fact)
     (row,) = await fetch("SELECT email_bounced_at FROM contacts WHERE workspace_id = $1", workspace_id)
     assert row["email_bounced_at"] is not None

@@ -5,12 +5,13 @@ from uuid import UUID
 
 import pytest
 
-from domain import authoring, delivery, enrolment, inbox, keys, pending, sending, sequences, unconfirmed
+from domain import authoring, enrolment, inbox, keys, marking, pending, sequences, unconfirmed
 from domain.contacts import ContactFields
 from domain.database import Tx, fetch, tx
 from domain.plans import SequenceSettings
 from domain.refusals import PendingActionNotAvailable, RetryNotAvailable
 from domain.rules.actor import Actor, ActorKind
+from domain.rules.outcomes import NotSendable
 from domain.secrets import Vault
 from tests.engine.sending_world import claim_all, make_one, messages_of, open_error, set_row
 from tests.world import make_world, statuses, task
@@ -39,8 +40,8 @@ async def _lost_hand_over(workspace_id: UUID, actor: Actor, vault: Vault) -> UUI
     _, recipient_id = await make_one(workspace_id, actor, vault)
     (claim,) = await claim_all()
     letter = composed(claim)
-    assert not isinstance(letter, delivery.NotSendable)
-    await sending.mark([letter.mark])
+    assert not isinstance(letter, NotSendable)
+    await marking.mark([letter.mark])
     (message,) = await messages_of(recipient_id)
     await set_row("messages", claim.message_id, lease_until=message["created_at"] - timedelta(hours=1))
     return recipient_id

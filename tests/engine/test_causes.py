@@ -5,16 +5,26 @@ from uuid import UUID
 
 import pytest
 
-from domain import authoring, contacts, enrolment, mailboxes, recipients, sending, sequences, step_edits, unsendable
+from domain import (
+    authoring,
+    contacts,
+    enrolment,
+    mailboxes,
+    marking,
+    recipients,
+    sequences,
+    step_edits,
+    unsendable,
+)
 from domain.contacts import ContactFields
 from domain.database import fetch
-from domain.delivery import NotSendable, Result, record
+from domain.delivery import Result, record
 from domain.plans import SequenceSettings
 from domain.reading import step_errors
 from domain.reading.history_rows import StepErrorRow
 from domain.refusals import RetryNotAvailable
 from domain.rules.actor import Actor
-from domain.rules.outcomes import Sent, Unknown
+from domain.rules.outcomes import NotSendable, Sent, Unknown
 from domain.rules.timing import SendingWindow
 from domain.secrets import Vault
 from tests.engine.sending_world import advance, carry, claim_all, messages_of, open_error, set_row
@@ -251,7 +261,7 @@ async def test_a_sequence_may_assume_that_an_unconfirmed_message_was_sent(
     (claim,) = await claim_all()
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    await sending.mark([letter.mark])
+    await marking.mark([letter.mark])
     if held:
         await recipients.pause(workspace_id, actor, recipient_id)
     await record(workspace_id, [Result(claim.message_id, claim.token, Unknown("The line went dead."))])

@@ -14,6 +14,7 @@ from domain.enrolment import Answer, Candidate, Enrolment
 from domain.plans import SequenceSettings
 from domain.refusals import EmailBouncedBefore, Invalid
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal
 from domain.secrets import Vault
 from tests.world import IN_AN_HOUR, email, make_mailbox, make_world, task
@@ -49,7 +50,7 @@ async def test_who_bounced_needs_another_address_even_for_a_task(
     workspace_id: UUID, actor: Actor, vault: Vault
 ) -> None:
     world = await make_world(workspace_id, actor, vault, steps=[task(), email()])
-    fact = signals.Fact(signal=Signal.HARD_BOUNCE, recipient_id=world.recipient_ids[0], actor=ENGINE)
+    fact = Fact(signal=Signal.HARD_BOUNCE, recipient_id=world.recipient_ids[0], actor=ENGINE)
     await signals.apply(workspace_id, fact)
     again = await _enroll(workspace_id, actor, world.sequence_id, "p0@people.example")
     assert isinstance(again.refusal, EmailBouncedBefore)

@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from domain import contacts, enrolment, erasing, feed, pending, sending, signals, suppressing
+from domain import contacts, enrolment, erasing, feed, marking, pending, signals, suppressing
 from domain.connections import credentials
 from domain.contacts import ContactFields
 from domain.database import fetch
@@ -14,11 +14,11 @@ from domain.delivery import Result, record
 from domain.opting_out import OptOutLinks, opt_out
 from domain.refusals import NotFound, PersonErased, Suppressed
 from domain.rules.actor import Actor
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal
 from domain.rules.outcomes import Sent
 from domain.rules.personal_columns import NOT_PERSONAL, OWNED_BY, PERSONAL
 from domain.secrets import Vault
-from domain.signals import Fact
 from domain.suppressing import Wanted
 from tests.engine.sending_world import advance, carry, claim_all
 from tests.world import IN_AN_HOUR, World, email, make_world, statuses, task
@@ -107,7 +107,7 @@ async def test_open_runs_stop_and_what_is_in_flight_is_told_and_still_recorded(
     claim = next(each for each in await claim_all() if each.recipient_id == recipient_id)
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    assert await sending.mark([letter.mark]) == {claim.message_id}
+    assert await marking.mark([letter.mark]) == {claim.message_id}
     done = await erasing.erase(workspace_id, actor, contact_id)
     assert (done.stopped, done.in_flight) == (1, 1)
     await record(workspace_id, [Result(claim.message_id, claim.token, Sent("250 ok"))])

@@ -5,6 +5,7 @@ from uuid import UUID
 from domain import feed, recipients, signals
 from domain.database import fetch
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal, Status
 from domain.secrets import Vault
 from tests.world import IN_AN_HOUR, email, make_world
@@ -18,7 +19,7 @@ async def test_each_event_carries_previous_status_status_type_step_sequence_and_
     await recipients.skip_step(workspace_id, actor, recipient_id, world.step_ids[0])
     await recipients.pause(workspace_id, actor, recipient_id)
     await signals.apply(
-        workspace_id, signals.Fact(signal=Signal.HUMAN_REPLY, recipient_id=recipient_id, actor=ENGINE, step_id=None)
+        workspace_id, Fact(signal=Signal.HUMAN_REPLY, recipient_id=recipient_id, actor=ENGINE, step_id=None)
     )
     while await feed.number():
         pass

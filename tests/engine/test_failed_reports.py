@@ -6,6 +6,7 @@ from domain import enrolment, recipients, signals
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal
 from domain.rules.outcomes import Sent
 from domain.secrets import Vault
@@ -27,7 +28,7 @@ async def _two_sent(workspace_id: UUID, actor: Actor, vault: Vault) -> tuple[Wor
 
 
 async def _apply(workspace_id: UUID, recipient_id: UUID, message_id: UUID) -> set[UUID]:
-    fact = signals.Fact(signal=Signal.DELIVERY_FAILED, recipient_id=recipient_id, actor=ENGINE, message_id=message_id)
+    fact = Fact(signal=Signal.DELIVERY_FAILED, recipient_id=recipient_id, actor=ENGINE, message_id=message_id)
     return await signals.apply(workspace_id, fact)
 
 

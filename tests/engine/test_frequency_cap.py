@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import authoring, enrolment, frequency, inbox, pending, sending, sequences
+from domain import authoring, enrolment, frequency, inbox, marking, pending, sending, sequences
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.enrolment import Candidate, Enrolment
@@ -80,7 +80,7 @@ async def test_a_cap_that_is_raised_or_taken_away_lets_those_go_who_waited_for_i
     await carry([first], TAKEN)
     letter = composed(other)
     assert isinstance(letter, Letter)
-    assert await sending.mark([letter.mark]) == set()
+    assert await marking.mark([letter.mark]) == set()
     await sending.release([other])
     assert await claim_all() == []
     rows = await fetch("SELECT status FROM recipients WHERE id = ANY($1::uuid[]) ORDER BY status", [second, third])
@@ -100,10 +100,10 @@ async def test_two_workers_cannot_take_the_last_place_both(workspace_id: UUID, a
     assert len(claims) == 6  # none was sent yet: each may go, by itself
     letters = [composed(claim) for claim in claims]
     marks = [letter.mark for letter in letters if isinstance(letter, Letter)]
-    one_by_one = await asyncio.gather(*(sending.mark([mark]) for mark in marks[:4]))
-    together = await sending.mark(marks[4:])
+    one_by_one = await asyncio.gather(*(marking.mark([mark]) for mark in marks[:4]))
+    together = await marking.mark(marks[4:])
     while left := [m for m in marks if m.claim.message_id not in set().union(together, *one_by_one)]:
-        marked = await sending.mark(left)  # a mark that met the lock of another is tried again
+        marked = await marking.mark(left)  # a mark that met the lock of another is tried again
         if not marked:
             break
         together |= marked

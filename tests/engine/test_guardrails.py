@@ -10,7 +10,8 @@ import asyncpg
 import orjson
 import pytest
 
-from domain import authoring, enrolment, guardrails, mailboxes, recipients, sending, sequences, signals
+from domain import authoring, enrolment, guardrails, mailboxes, marking, recipients, sending, sequences, signals
+from domain.claims import Claim
 from domain.connections import credentials
 from domain.contacts import ContactFields
 from domain.database import fetch
@@ -19,12 +20,11 @@ from domain.plans import SequenceSettings
 from domain.reading import guardrails as reading
 from domain.reading.guardrails import GuardrailView
 from domain.rules.actor import Actor
+from domain.rules.fact import Fact
 from domain.rules.guardrails import GuardrailCause
 from domain.rules.lifecycle import Signal
 from domain.rules.outcomes import Refused, Sent
 from domain.secrets import Vault
-from domain.sending import Claim
-from domain.signals import Fact
 from tests.engine.sending_world import carry, claim_all
 from tests.world import IN_AN_HOUR, World, email, make_world
 from workers.composing import Letter, composed
@@ -86,7 +86,7 @@ async def complain(world: World, recipient_ids: Sequence[UUID], actor: Actor) ->
 async def marked(claim: Claim) -> bool:
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    return bool(await sending.mark([letter.mark]))
+    return bool(await marking.mark([letter.mark]))
 
 
 async def test_more_bounces_than_the_limit_hold_both_and_say_so(workspace_id: UUID, actor: Actor, vault: Vault) -> None:

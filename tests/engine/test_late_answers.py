@@ -6,13 +6,13 @@ from uuid import UUID
 
 import pytest
 
-from domain import delivery, recipients, sending, unconfirmed
+from domain import delivery, marking, recipients, unconfirmed
+from domain.claims import Claim
 from domain.database import fetch
 from domain.delivery import Result
 from domain.rules.actor import Actor
-from domain.rules.outcomes import Later, LaterReason, MailboxBroken, Outcome, Refused, Sent
+from domain.rules.outcomes import Later, LaterReason, MailboxBroken, NotSendable, Outcome, Refused, Sent
 from domain.secrets import Vault
-from domain.sending import Claim
 from tests.engine.sending_world import advance, claim_all, make_one, messages_of, open_error, set_row
 from tests.world import email, make_world
 from workers.composing import composed
@@ -27,8 +27,8 @@ async def _given_up(workspace_id: UUID, actor: Actor, vault: Vault) -> tuple[UUI
     _, recipient_id = await make_one(workspace_id, actor, vault)
     (claim,) = await claim_all()
     letter = composed(claim)
-    assert not isinstance(letter, delivery.NotSendable)
-    await sending.mark([letter.mark])
+    assert not isinstance(letter, NotSendable)
+    await marking.mark([letter.mark])
     (message,) = await messages_of(recipient_id)
     await set_row("messages", claim.message_id, lease_until=message["created_at"] - timedelta(hours=1))
     assert await unconfirmed.give_up_lost_hand_overs() == 1
@@ -121,8 +121,8 @@ async def test_two_outcomes_of_one_recipient_are_recorded_in_one_batch(
     for skips in (True, False):
         (claim,) = await claim_all()
         letter = composed(claim)
-        assert not isinstance(letter, delivery.NotSendable)
-        assert await sending.mark([letter.mark]) == {claim.message_id}
+        assert not isinstance(letter, NotSendable)
+        assert await marking.mark([letter.mark]) == {claim.message_id}
         if skips:
             await recipients.skip_step(workspace_id, actor, recipient_id, claim.step_id)
         claims.append(claim)

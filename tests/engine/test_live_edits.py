@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import authoring, enrolment, pending, recipients, sending, sequences, settling, step_edits
+from domain import authoring, enrolment, marking, pending, recipients, sending, sequences, settling, step_edits
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.delivery import Result, record
@@ -93,7 +93,7 @@ async def test_a_message_claimed_before_the_edit_does_not_go_out_with_the_old_te
     (claim,) = await claim_all()
     letter = composed(claim)
     await step_edits.update_step(workspace_id, world.step_ids[0], {"subject": "New"})
-    assert await sending.mark([letter.mark]) == set()  # type: ignore[union-attr]
+    assert await marking.mark([letter.mark]) == set()  # type: ignore[union-attr]
     await sending.release([claim])
     await carry(await claim_all(), Sent("250 OK"))
     assert await subjects_sent(world.recipient_ids[0]) == ["New"]
@@ -106,7 +106,7 @@ async def test_a_message_being_sent_keeps_its_text_and_a_pending_task_its_words(
     (recipient_id,) = world.recipient_ids
     claims = await claim_all()
     letter = composed(claims[0])
-    assert await sending.mark([letter.mark])  # type: ignore[union-attr]
+    assert await marking.mark([letter.mark])  # type: ignore[union-attr]
     dry = await step_edits.update_step(workspace_id, world.step_ids[0], {"subject": "New"}, dry_run=True)
     assert counted(dry) == {Effect.CONTENT_KEPT: 1}
     await step_edits.update_step(workspace_id, world.step_ids[0], {"subject": "New"})
@@ -171,7 +171,7 @@ async def test_a_claimed_message_does_not_go_out_before_its_new_wait(
     claims = await claim_all()
     letter = composed(claims[0])
     await step_edits.update_step(workspace_id, world.step_ids[0], {"wait": IN_TWO_HOURS})
-    assert await sending.mark([letter.mark]) == set()  # type: ignore[union-attr]
+    assert await marking.mark([letter.mark]) == set()  # type: ignore[union-attr]
     await sending.release(claims)
     assert await claim_all() == []
     await advance(workspace_id, HOUR)
@@ -250,7 +250,7 @@ async def test_a_claimed_message_of_a_removed_step_does_not_go_out(
         "WITH u AS (UPDATE steps SET removed_at = now(), revision = 1 WHERE id = $1 RETURNING 1) SELECT 1",
         world.step_ids[0],
     )
-    assert await sending.mark([letter.mark]) == set()  # type: ignore[union-attr]
+    assert await marking.mark([letter.mark]) == set()  # type: ignore[union-attr]
     await sending.release(claims)
     assert await claim_all() == []  # nor is it claimed anew
     await settling.settle_batch(workspace_id, world.sequence_id)
@@ -303,7 +303,7 @@ async def test_a_removed_step_that_is_being_sent_is_recorded_and_never_tried_aga
     (recipient_id,) = world.recipient_ids
     (claim,) = await claim_all()
     letter = composed(claim)
-    assert await sending.mark([letter.mark])  # type: ignore[union-attr]
+    assert await marking.mark([letter.mark])  # type: ignore[union-attr]
     dry = await step_edits.remove_step(workspace_id, world.step_ids[0], dry_run=True)
     assert counted(dry) == {Effect.BEING_SENT: 1}
     await step_edits.remove_step(workspace_id, world.step_ids[0])

@@ -7,17 +7,27 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from domain import authoring, contacts, inbox, mailboxes, pending, recipients, sending, sequences, signals, unsendable
+from domain import (
+    authoring,
+    contacts,
+    inbox,
+    mailboxes,
+    marking,
+    pending,
+    recipients,
+    sequences,
+    signals,
+    unsendable,
+)
 from domain.contacts import ContactFields
 from domain.database import fetch
-from domain.delivery import NotSendable
 from domain.inbox import EditedEmail
 from domain.mailbox_fields import MailboxFields
 from domain.own_content import NewContent
 from domain.plans import SequenceSettings
 from domain.refusals import Invalid, PendingActionNotAvailable, SequenceActionNotAvailable, VersionMismatch
 from domain.rules.actor import Actor
-from domain.rules.outcomes import Later, LaterReason, Refused, Sent
+from domain.rules.outcomes import Later, LaterReason, NotSendable, Refused, Sent
 from domain.rules.timing import END_OF_DAY, SendingWindow
 from domain.secrets import Vault
 from tests.engine.sending_world import advance, carry, claim_all, messages_of, open_error, set_row
@@ -316,7 +326,7 @@ async def test_a_suppression_holds_at_the_second_mark_of_a_released_email(
     )
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    assert await sending.mark([letter.mark]) == set()
+    assert await marking.mark([letter.mark]) == set()
     await signals.end_if_suppressed(workspace_id, recipient_id)
     assert (await row_of(recipient_id))["end_reason"] == "SUPPRESSED"
     assert (await pending_of(recipient_id))["outcome"] == "OPTED_OUT"

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from cli.catcher import RunningCatcher
-from domain import faults, sending
+from domain import faults, marking
 from domain.database import fetch
 from domain.delivery import Result, record
 from domain.rules.actor import Actor
@@ -28,7 +28,7 @@ async def test_an_answer_recorded_hours_later_starts_the_next_wait_when_it_was_g
     (claim,) = await claim_all()
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    await sending.mark([letter.mark])
+    await marking.mark([letter.mark])
     outage = timedelta(hours=3)
     await record(workspace_id, [Result(claim.message_id, claim.token, Sent("250 ok"), ago=lambda: outage)])
     row, (message,) = await row_of(recipient_id), await messages_of(recipient_id)

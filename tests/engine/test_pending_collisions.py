@@ -7,17 +7,18 @@ from uuid import UUID
 
 import pytest
 
-from domain import inbox, pending, recipients, sending, sequences, signals, unconfirmed
+from domain import inbox, marking, pending, recipients, sequences, signals, unconfirmed
+from domain.claims import Claim
 from domain.database import fetch
 from domain.delivery import Result, record
 from domain.own_content import NewContent
 from domain.refusals import ActionNotAvailable, PendingActionNotAvailable, RetryNotAvailable, StepBeingSent
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Signal
 from domain.rules.outcomes import MailboxBroken, Outcome, Refused, Sent, Unknown
 from domain.secrets import Vault
-from domain.sending import Claim
 from tests.engine.sending_world import advance, carry, claim_all, messages_of, open_error, set_row
 from tests.engine.standing import events_of, picture_of, row_of
 from tests.engine.test_manual_emails import TOMORROW, make_pending, now_in, pending_of, sent_letter
@@ -34,7 +35,7 @@ async def in_flight() -> Claim:
     (claim,) = await claim_all()
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    assert await sending.mark([letter.mark]) == {claim.message_id}
+    assert await marking.mark([letter.mark]) == {claim.message_id}
     return claim
 
 
@@ -172,7 +173,7 @@ async def test_it_closes_by_itself_when_the_recipient_ends_and_says_why(
     _, recipient_id, waiting = await make_pending(workspace_id, actor, vault)
     if scheduled:
         await inbox.schedule(workspace_id, actor, waiting["id"], await now_in(workspace_id) + TOMORROW)
-    await signals.apply(workspace_id, signals.Fact(signal=signal, recipient_id=recipient_id, actor=ENGINE))
+    await signals.apply(workspace_id, Fact(signal=signal, recipient_id=recipient_id, actor=ENGINE))
     closed = await pending_of(recipient_id)
     assert (closed["outcome"], closed["closed_by_kind"]) == (ENDS[signal], "ENGINE")
     for act in every_act(workspace_id, actor, waiting["id"]):
@@ -278,7 +279,7 @@ async def test_no_mark_is_committed_after_a_cancellation_has_answered(
     async def mark(claim: Claim) -> bool:
         letter = composed(claim)
         assert isinstance(letter, Letter)
-        return bool(await sending.mark([letter.mark]))
+        return bool(await marking.mark([letter.mark]))
 
     async def cancel(claim: Claim) -> bool:
         try:
@@ -444,7 +445,7 @@ async def test_a_failed_delivery_of_the_email_before_goes_back_and_the_action_co
     await sent_letter()
     await pending.put_due_before_people()
     first = await pending_of(recipient_id)
-    fact = signals.Fact(signal=Signal.DELIVERY_FAILED, recipient_id=recipient_id, actor=ENGINE)
+    fact = Fact(signal=Signal.DELIVERY_FAILED, recipient_id=recipient_id, actor=ENGINE)
     await signals.apply(workspace_id, fact)
     row = await row_of(recipient_id)
     assert (row["status"], row["current_step_id"], row["pending_id"]) == ("ERROR", world.step_ids[0], None)

@@ -12,6 +12,7 @@ from domain import (
     enrolment,
     inbox,
     mailboxes,
+    marking,
     pending,
     recipients,
     sending,
@@ -35,6 +36,7 @@ from domain.refusals import (
     VersionMismatch,
 )
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal
 from domain.rules.outcomes import Sent, Unknown
 from domain.secrets import Vault
@@ -192,7 +194,7 @@ async def _claim_and_mark(marked: set[UUID], stop: asyncio.Event) -> None:
     while not stop.is_set():
         claims = await sending.claim(8, KEY)
         letters = [letter for claim in claims if isinstance(letter := composed(claim), Letter)]
-        won = await sending.mark([letter.mark for letter in letters])
+        won = await marking.mark([letter.mark for letter in letters])
         marked |= won
         await sending.release([claim for claim in claims if claim.message_id not in won])
         await asyncio.sleep(0)
@@ -251,12 +253,10 @@ async def test_a_message_being_handed_over_excludes_a_second_try_of_its_step(
     (claim,) = await sending.claim(5, KEY)
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    assert await sending.mark([letter.mark])
+    assert await marking.mark([letter.mark])
     await mailboxes.disconnect(workspace_id, world.mailbox_id)
     assert await unsendable.fail_due_without_mailbox() == 0
-    await signals.apply(
-        workspace_id, signals.Fact(signal=Signal.DELIVERY_FAILED, recipient_id=recipient_id, actor=ENGINE)
-    )
+    await signals.apply(workspace_id, Fact(signal=Signal.DELIVERY_FAILED, recipient_id=recipient_id, actor=ENGINE))
     with pytest.raises(ActionNotAvailable):
         await recipients.retry(workspace_id, actor, recipient_id)
     await recipients.pause(workspace_id, actor, recipient_id)
@@ -276,7 +276,7 @@ async def test_an_unconfirmed_delivery_resolved_by_many_at_once_is_resolved_by_o
     (claim,) = await sending.claim(5, KEY)
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    await sending.mark([letter.mark])
+    await marking.mark([letter.mark])
     await record(workspace_id, [Result(claim.message_id, claim.token, Unknown("silence"))])
     error_id = (await row_of(world.recipient_ids[0]))["error_id"]
     answers = await all_at_once(

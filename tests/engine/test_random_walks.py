@@ -13,6 +13,7 @@ from domain.database import fetch
 from domain.own_content import NewContent
 from domain.refusals import Refusal
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.ids import new_id
 from domain.rules.lifecycle import Action, Signal, Status, available_actions
 from domain.rules.outcomes import Later, LaterReason, Outcome, Refused, Sent, Unknown
@@ -85,9 +86,7 @@ class Walk:
         signal = self.chance.choices(SIGNALS, [4, 2, 2, 1, 0.3])[0]
         self.trail.append(f"  {signal}")
         recipient_id = self.chance.choice(self.world.recipient_ids)
-        await signals.apply(
-            self.world.workspace_id, signals.Fact(signal=signal, recipient_id=recipient_id, actor=ENGINE)
-        )
+        await signals.apply(self.world.workspace_id, Fact(signal=signal, recipient_id=recipient_id, actor=ENGINE))
 
     async def move(self) -> None:
         move = self.chance.choice([sequences.pause, sequences.resume])

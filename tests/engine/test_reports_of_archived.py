@@ -5,6 +5,7 @@ from uuid import UUID
 from domain import sequences, signals
 from domain.database import fetch
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal
 from domain.rules.outcomes import Sent
 from domain.secrets import Vault
@@ -20,9 +21,7 @@ async def test_a_report_about_a_recipient_of_an_archived_sequence_is_only_record
     await carry(await claim_all(), Sent("250 OK"))
     await sequences.archive(workspace_id, world.sequence_id)
     (message,) = await messages_of(recipient_id)
-    fact = signals.Fact(
-        signal=Signal.DELIVERY_FAILED, recipient_id=recipient_id, actor=ENGINE, message_id=message["id"]
-    )
+    fact = Fact(signal=Signal.DELIVERY_FAILED, recipient_id=recipient_id, actor=ENGINE, message_id=message["id"])
     assert await signals.apply(workspace_id, fact) == set()
     (row,) = await fetch("SELECT status FROM recipients WHERE id = $1", recipient_id)
     assert row["status"] == "COMPLETED"

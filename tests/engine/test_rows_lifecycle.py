@@ -13,6 +13,7 @@ from domain.own_content import NewContent
 from domain.recipients import Acted
 from domain.refusals import ActionNotAvailable, NotFound
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import ENDS, OPEN, Action, Signal, Status
 from domain.secrets import Vault
 from domain.writing import read
@@ -155,7 +156,7 @@ async def test_resuming_the_sequence_lifts_only_its_own_hold(workspace_id: UUID,
 
 
 async def _signal(workspace_id: UUID, signal: Signal, recipient_id: UUID, step_id: UUID | None) -> None:
-    fact = signals.Fact(signal=signal, recipient_id=recipient_id, actor=ENGINE, step_id=step_id)
+    fact = Fact(signal=signal, recipient_id=recipient_id, actor=ENGINE, step_id=step_id)
     await signals.apply(workspace_id, fact)
 
 

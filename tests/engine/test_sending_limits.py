@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from domain import mailboxes, recipients, sending, signals, turns, unsendable
+from domain import mailboxes, marking, recipients, sending, signals, turns, unsendable
 from domain.contacts import ContactFields, release_hold, write_contacts
 from domain.database import Tx, fetch, tx
 from domain.own_content import NewContent
@@ -195,7 +195,7 @@ async def test_a_broken_mailbox_is_disconnected_by_the_first_message_and_fails_t
     assert (mailbox["state"], mailbox["state_code"]) == ("DISCONNECTED", "MAILBOX_CREDENTIALS_REFUSED")
     letter = composed(claims[1])
     assert isinstance(letter, Letter)
-    assert await sending.mark([letter.mark]) == set()
+    assert await marking.mark([letter.mark]) == set()
     await sending.release(claims[1:])
     assert await unsendable.fail_due_without_mailbox() == 3
 
@@ -252,7 +252,7 @@ async def test_a_suppression_found_at_the_last_moment_ends_the_recipient(
     )
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    assert await sending.mark([letter.mark]) == set()
+    assert await marking.mark([letter.mark]) == set()
     await sending.release([claim])
     await signals.end_if_suppressed(workspace_id, recipient_id)
     row = await row_of(recipient_id)

@@ -6,12 +6,13 @@ from uuid import UUID
 
 import pytest
 
-from domain import keys, recipients, sending, signals, unconfirmed
+from domain import keys, marking, recipients, sending, signals, unconfirmed
 from domain.database import fetch
 from domain.delivery import Result, record
 from domain.own_content import NewContent
 from domain.refusals import RetryNotAvailable
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal
 from domain.rules.outcomes import Later, LaterReason, Outcome, Refused, Sent, Stage, Unknown
 from domain.rules.smtp_replies import classify
@@ -60,7 +61,7 @@ async def test_a_temporary_refusal_that_comes_while_paused_is_tried_again_only_a
     (claim,) = await claim_all()
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    await sending.mark([letter.mark])
+    await marking.mark([letter.mark])
     assert (await recipients.pause(workspace_id, actor, recipient_id)).in_flight == 1
     await record(workspace_id, [Result(claim.message_id, claim.token, Later(LaterReason.SOFT, "451 later"))])
     await advance(workspace_id, timedelta(days=1))
@@ -150,7 +151,7 @@ async def test_a_proof_that_comes_after_the_order_to_send_again_stops_the_second
     letter = composed(second)
     assert isinstance(letter, Letter)
     assert await record(workspace_id, [Result(first.message_id, first.token, TAKEN)]) == {first.message_id}
-    assert await sending.mark([letter.mark]) == set()
+    assert await marking.mark([letter.mark]) == set()
     await sending.release([second])
     assert (await row_of(recipient_id))["current_step_id"] == world.step_ids[1]
     assert await claim_all() == []
@@ -166,7 +167,7 @@ async def test_sent_after_a_skip_counts_as_carried_out_and_anything_else_as_skip
     for claim in await claim_all():
         letter = composed(claim)
         assert isinstance(letter, Letter)
-        await sending.mark([letter.mark])
+        await marking.mark([letter.mark])
         acted = await recipients.skip_step(workspace_id, actor, claim.recipient_id, claim.step_id)
         assert acted.in_flight == 1
         await record(workspace_id, [Result(claim.message_id, claim.token, outcomes[claim.recipient_id])])
@@ -189,7 +190,7 @@ async def test_an_outcome_after_a_stop_or_a_deletion_is_recorded_as_a_fact(
     (claim,) = await claim_all()
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    await sending.mark([letter.mark])
+    await marking.mark([letter.mark])
     verb = recipients.stop if act == "stop" else recipients.delete
     assert (await verb(workspace_id, actor, recipient_id)).in_flight == 1
     assert await record(workspace_id, [Result(claim.message_id, claim.token, TAKEN)]) == {claim.message_id}
@@ -231,7 +232,7 @@ async def test_a_signal_of_a_late_bounce_reaches_a_recipient_that_has_completed(
     world = await make_world(workspace_id, actor, vault, steps=[email()])
     await carry(await claim_all(), TAKEN)
     assert (await row_of(world.recipient_ids[0]))["status"] == "COMPLETED"
-    fact = signals.Fact(signal=Signal.HARD_BOUNCE, recipient_id=world.recipient_ids[0], actor=ENGINE)
+    fact = Fact(signal=Signal.HARD_BOUNCE, recipient_id=world.recipient_ids[0], actor=ENGINE)
     await signals.apply(workspace_id, fact)
     assert (await row_of(world.recipient_ids[0]))["status"] == "BOUNCED"
 
@@ -250,7 +251,7 @@ async def test_outcomes_that_cannot_be_recorded_together_are_recorded_one_by_one
     for claim in claims:
         letter = composed(claim)
         assert isinstance(letter, Letter)
-        await sending.mark([letter.mark])
+        await marking.mark([letter.mark])
     poisoned = next(claim for claim in claims if claim.workspace_id == workspace_id)
     finishing = [
         asyncio.create_task(sender._finish(claim, Sent("250 \x00" if claim is poisoned else "250 ok")))

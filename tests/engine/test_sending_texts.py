@@ -13,8 +13,8 @@ from domain import (
     erasing,
     frequency,
     mailboxes,
+    marking,
     recipients,
-    sending,
     sequences,
     suppressing,
     texts,
@@ -145,7 +145,7 @@ async def test_one_message_in_the_list_proves_one_of_two_that_say_the_same(
 
 
 async def _mark(mark: object) -> bool:
-    return bool(await sending.mark([mark]))  # type: ignore[list-item]
+    return bool(await marking.mark([mark]))  # type: ignore[list-item]
 
 
 async def test_limits_turns_windows_and_a_lost_account_hold_for_text_messages(

@@ -5,16 +5,16 @@ from uuid import UUID
 
 import pytest
 
-from domain import contacts, ending_suppressed, enrolment, sending, signals, suppressing
+from domain import contacts, ending_suppressed, enrolment, marking, signals, suppressing
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.opting_out import OptOutLinks, opt_out
 from domain.refusals import Invalid, NotFound, Suppressed
 from domain.rules.actor import Actor
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal
 from domain.secrets import Vault
 from domain.settings import Settings
-from domain.signals import Fact
 from domain.suppressing import Wanted
 from tests.engine.conftest import until, working
 from tests.engine.sending_world import claim_all
@@ -103,11 +103,11 @@ async def test_no_mark_is_set_after_the_answer_even_where_the_row_has_not_ended_
     assert len(letters) == 20
     answered = False
 
-    async def marking() -> int:
+    async def mark_late() -> int:
         late = 0
         for letter in letters:
             before = answered
-            marked = await sending.mark([letter.mark])
+            marked = await marking.mark([letter.mark])
             late += bool(marked) and before
         return late
 
@@ -116,9 +116,9 @@ async def test_no_mark_is_set_after_the_answer_even_where_the_row_has_not_ended_
         await suppressing.create(workspace_id, actor, Wanted(domain="people.example"))
         answered = True
 
-    late, _ = await asyncio.gather(marking(), suppress())
+    late, _ = await asyncio.gather(mark_late(), suppress())
     assert late == 0
-    assert await sending.mark([letter.mark for letter in letters]) == set()
+    assert await marking.mark([letter.mark for letter in letters]) == set()
 
 
 async def test_lifting_needs_a_reason_stays_in_the_ledger_and_reopens_nothing(
@@ -170,7 +170,7 @@ async def test_an_opt_out_ends_the_runs_of_whoever_has_the_address_by_now(
     first, second = world.recipient_ids
     letter = composed(claims[first])
     assert isinstance(letter, Letter)
-    await sending.mark([letter.mark])
+    await marking.mark([letter.mark])
     await contacts.upsert(workspace_id, ContactFields(await contact_of(first), {"email": "elsewhere@people.example"}))
     await contacts.upsert(workspace_id, ContactFields(await contact_of(second), {"email": "p0@people.example"}))
     links = OptOutLinks(vault, "https://x.example")

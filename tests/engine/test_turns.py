@@ -10,8 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from domain import authoring, enrolment, mailboxes, sending, sequences, settling, turns
+from domain import authoring, enrolment, mailboxes, marking, sending, sequences, settling, turns
 from domain import contacts as contact_verbs
+from domain.claims import Claim
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.mailbox_fields import MailboxFields, RampUp
@@ -23,7 +24,6 @@ from domain.rules.outcomes import Later, LaterReason, Refused, Sent
 from domain.rules.standing import WaitingReason
 from domain.rules.timing import SendingWindow
 from domain.secrets import Vault
-from domain.sending import Claim
 from tests.engine.sending_world import carry, claim_all, set_row
 from tests.world import IN_AN_HOUR, email, make_mailbox, make_world
 from workers.composing import Letter, composed
@@ -323,7 +323,7 @@ async def _something_becomes_of(claim: Claim, chance: random.Random) -> None:
     elif fate == "died marked":
         letter = composed(claim)
         assert isinstance(letter, Letter)
-        await sending.mark([letter.mark])
+        await marking.mark([letter.mark])
     elif fate == "refused":
         await carry([claim], Refused("EMAIL_INVALID", "550 5.1.1 unknown", hard_bounce=True), marked=False)
     elif fate == "unreachable":

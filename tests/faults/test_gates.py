@@ -13,6 +13,7 @@ from domain import recipients, signals
 from domain.database import fetch
 from domain.refusals import ActionNotAvailable
 from domain.rules.actor import ENGINE, Actor
+from domain.rules.fact import Fact
 from domain.rules.lifecycle import Signal
 from domain.secrets import Vault
 from tests.engine.conftest import until
@@ -29,7 +30,7 @@ async def test_no_message_begins_after_a_pause_stop_delete_or_opt_out_was_answer
     chance = random.Random(seed)
 
     async def opt_out(recipient_id: UUID) -> None:
-        fact = signals.Fact(signal=Signal.OPT_OUT, recipient_id=recipient_id, actor=ENGINE)
+        fact = Fact(signal=Signal.OPT_OUT, recipient_id=recipient_id, actor=ENGINE)
         await signals.apply(workspace_id, fact)
 
     gates: list[Callable[[UUID], Awaitable[object]]] = [

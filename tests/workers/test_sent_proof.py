@@ -3,9 +3,10 @@
 from datetime import timedelta
 from uuid import UUID
 
-from domain import delivery, sending, unconfirmed
+from domain import marking, unconfirmed
 from domain.database import fetch
 from domain.rules.actor import Actor
+from domain.rules.outcomes import NotSendable
 from domain.secrets import Vault
 from tests.engine.sending_world import claim_all, make_one, set_row
 from tests.workers.imap_servers import ImapServer
@@ -18,8 +19,8 @@ async def _given_up(workspace_id: UUID, actor: Actor, vault: Vault) -> tuple[UUI
     _, recipient_id = await make_one(workspace_id, actor, vault)
     (claim,) = await claim_all()
     letter = composed(claim)
-    assert not isinstance(letter, delivery.NotSendable)
-    await sending.mark([letter.mark])
+    assert not isinstance(letter, NotSendable)
+    await marking.mark([letter.mark])
     await set_row("messages", claim.message_id, lease_until=claim.now - timedelta(hours=1))
     assert await unconfirmed.give_up_lost_hand_overs() == 1
     return recipient_id, letter.mime
