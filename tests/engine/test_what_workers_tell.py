@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 
 from cli.catcher import RunningCatcher
-from domain import bulk, enrolment, keys, mailboxes, sending, sequences
+from domain import bulk, enrolment, keys, mailboxes, marking, sequences
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.reading.filters import EVERYTHING
@@ -56,7 +56,7 @@ async def _lost(api: Api, port: int) -> None:
     (claim,) = await claim_all()
     letter = composed(claim)
     assert isinstance(letter, Letter)
-    assert await sending.mark([letter.mark]) == {claim.message_id}
+    assert await marking.mark([letter.mark]) == {claim.message_id}
     await set_row("messages", claim.message_id, lease_until=datetime(2026, 1, 1, tzinfo=UTC))
 
 
