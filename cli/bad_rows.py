@@ -4,11 +4,10 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, TypeVar
 
-BATCH: Final = 500
-LINE_COLUMN, REASON_COLUMN = "relance_line", "relance_reason"
-"""Columns of the file of bad rows. They are left out when that file is corrected and imported again."""
+from domain.importing import BATCH
+from domain.rules.contact_csv import LINE_COLUMN, REASON_COLUMN
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from cli.console import CannotGoOn, run, say, say_aside, say_json
 from cli.contact_import import Account, Import, import_contacts
 from cli.reaching import opened, workspace_named
 from cli.suppression_import import SuppressionAccount, import_suppressions
-from domain import keys
-from domain.authoring import settings_of
+from domain import enrolment, keys
+from domain.enrolment import Into
 from domain.rules.actor import ENGINE, Actor, ActorKind
 from domain.rules.ids import IdMalformed, Prefix, from_public
 from domain.settings import Settings
@@ -57,7 +57,7 @@ def run_import(order: Order, settings: Settings) -> int:
         async with opened(settings):
             workspace_id, actor = await _who(order)
             if sequence_id is not None:
-                await settings_of(workspace_id, sequence_id)  # refused before anything is written
+                await enrolment.check(workspace_id, Into(sequence_id=sequence_id))  # refused before anything is written
             wanted = Import(
                 workspace_id=workspace_id,
                 actor=actor,

@@ -12,14 +12,14 @@ Source: api.md "Bulk"; docs/adr/0016.
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from domain import faults
+from domain import bulk_contacts, bulk_imports, bulk_rows, faults
+from domain.bulk_rows import Done, Refused
 from domain.changes import Change
 from domain.database import Tx, fetch, tx
 from domain.deciding import decide_each
@@ -28,15 +28,12 @@ from domain.reading import recipient_rows
 from domain.reading.filters import RecipientFilter, compile_filter
 from domain.reading.pages import Parameters
 from domain.refusals import ActionNotAvailable, BulkOperationEnded, Invalid, NotFound, Refusal
-from domain.rules.actor import Actor, ActorKind
-from domain.rules.bulk import BulkAction, BulkStatus
-from domain.rules.ids import new_id
+from domain.rules.actor import Actor
+from domain.rules.bulk import BulkAction, BulkKind, BulkStatus
 from domain.writing import read, write
 
 log = logging.getLogger("relance.bulk")
 
-BATCH: Final = 500
-MATCHED_AT_MOST: Final = 1_000_000
 KEPT: Final = timedelta(days=30)
 _ROUNDS: Final = 20  # a row that moves more often between two statements does not exist in practice
 _WORKSPACES_AT_ONCE: Final = 20
@@ -74,50 +71,13 @@ async def create(
             "SELECT FROM steps WHERE workspace_id = $1 AND id = $2", t.workspace_id, step_id
         ):
             raise NotFound("step", field=["stepId"])
-        operation_id = new_id()
+        said = bulk_rows.Order(kind=BulkKind(action), step_id=step_id, dry_run=dry_run)
+        operation_id = await bulk_rows.insert(t, actor, said)
         parameters = Parameters([t.workspace_id])
         living = ("r.workspace_id = $1", "r.deleted_at IS NULL")
-        kept = " AND ".join([*living, *compile_filter(filter, parameters)])
-        operation = parameters.add(operation_id, "uuid")
-        await t.execute(
-            """
-            INSERT INTO bulk_operations (id, workspace_id, action, step_id, dry_run, status, matched, done, changed,
-                refused, in_flight, batches_done, actor_kind, actor_id, created_at, turned_at)
-            VALUES ($2, $1, $3, $4, $5, 'PENDING', 0, 0, 0, 0, 0, 0, $6, $7, $8, now())
-            """,
-            t.workspace_id,
-            operation_id,
-            action,
-            step_id,
-            dry_run,
-            actor.kind,
-            actor.id,
-            t.now,
-        )
-        batches = await t.fetch(
-            f"""
-            INSERT INTO bulk_batches (workspace_id, operation_id, position, recipient_ids)
-            SELECT $1, {operation}, n.position, array_agg(n.id ORDER BY n.id)
-            FROM (
-                SELECT r.id, (row_number() OVER (ORDER BY r.id) - 1) / {BATCH} AS position
-                {recipient_rows.FROM} WHERE {kept} ORDER BY r.id LIMIT {MATCHED_AT_MOST + 1}
-            ) n GROUP BY n.position RETURNING cardinality(recipient_ids) AS n
-            """,
-            *parameters.values,
-        )
-        matched = sum(row["n"] for row in batches)
-        if matched > MATCHED_AT_MOST:
-            raise Invalid(
-                f"The filter keeps more than {MATCHED_AT_MOST:,} recipients. Make it narrower, and order several.",
-                field=["filter"],
-            )
-        await t.execute(
-            "UPDATE bulk_operations SET matched = $3, status = CASE WHEN $3 = 0 THEN 'COMPLETED' ELSE status END, "
-            "ended_at = CASE WHEN $3 = 0 THEN $4::timestamptz END WHERE workspace_id = $1 AND id = $2",
-            t.workspace_id,
-            operation_id,
-            matched,
-            t.now,
+        source = f"{recipient_rows.FROM} WHERE {' AND '.join([*living, *compile_filter(filter, parameters)])}"
+        await bulk_rows.choose(
+            t, operation_id, column="recipient_ids", key="r.id", source=source, values=parameters.values
         )
         return operation_id
 
@@ -193,48 +153,38 @@ async def _put_off(workspace_id: UUID, operation_id: UUID) -> None:
 async def _next_batch(t: Tx, operation_id: UUID) -> bool:
     """Do the next batch; return whether it was one. Another worker's, or a cancelled operation, is left alone."""
     going = await t.fetchrow(
-        "SELECT o.*, b.recipient_ids FROM bulk_operations o JOIN bulk_batches b ON b.workspace_id = o.workspace_id "
-        "AND b.operation_id = o.id AND b.position = o.batches_done "
-        "WHERE o.workspace_id = $1 AND o.id = $2 AND o.ended_at IS NULL FOR UPDATE OF o SKIP LOCKED",
+        "SELECT * FROM bulk_operations WHERE workspace_id = $1 AND id = $2 AND ended_at IS NULL FOR UPDATE SKIP LOCKED",
         t.workspace_id,
         operation_id,
     )
     if going is None:
         return False
-    done = await _carry_out(t, going)
-    await _note_refusals(t, operation_id, done.refused)
-    await faults.point("before_bulk_commit")
-    await t.execute(
-        """
-        UPDATE bulk_operations SET batches_done = batches_done + 1, done = done + $3 + $4, changed = changed + $3,
-            refused = refused + $4, in_flight = in_flight + $5, turned_at = clock_timestamp(),
-            status = CASE WHEN done + $3 + $4 = matched THEN 'COMPLETED' ELSE 'RUNNING' END,
-            ended_at = CASE WHEN done + $3 + $4 = matched THEN $6::timestamptz END
-        WHERE workspace_id = $1 AND id = $2
-        """,
+    if going["action"] == BulkKind.IMPORT and going["status"] == BulkStatus.PENDING:
+        await bulk_imports.read_file(t, going)
+        return True
+    batch = await t.fetchrow(
+        "SELECT * FROM bulk_batches WHERE workspace_id = $1 AND operation_id = $2 AND position = $3",
         t.workspace_id,
         operation_id,
-        len(done.changed),
-        len(done.refused),
-        done.in_flight,
-        t.now,
+        going["batches_done"],
     )
+    assert batch is not None, "an operation that has not ended has a batch left"
+    match going["action"]:
+        case BulkKind.IMPORT:
+            done = await bulk_imports.carry_out(t, going, batch["position"], batch["file_rows"])
+        case BulkKind.ENROLL | BulkKind.SUPPRESS:
+            done = await bulk_contacts.carry_out(t, going, batch["contact_ids"])
+        case _:
+            done = await _carry_out(t, going, batch["recipient_ids"])
+    await bulk_rows.note(t, going, done)
+    await faults.point("before_bulk_commit")
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What came of one batch."""
-
-    changed: Collection[UUID]
-    refused: dict[UUID, Refusal]
-    in_flight: int
-
-
-async def _carry_out(t: Tx, going: asyncpg.Record) -> _Done:
+async def _carry_out(t: Tx, going: asyncpg.Record, recipient_ids: Collection[UUID]) -> Done:
     action, dry_run = BulkAction(going["action"]), going["dry_run"]
-    actor = Actor(ActorKind(going["actor_kind"]), going["actor_id"])
-    left = set(going["recipient_ids"])
+    actor = bulk_rows.actor_of(going)
+    left = set(recipient_ids)
     changed: set[UUID] = set()
     refused: dict[UUID, Refusal] = {}
     if not dry_run:
@@ -256,7 +206,8 @@ async def _carry_out(t: Tx, going: asyncpg.Record) -> _Done:
         left = {one.before.id for one in changes} - written
         if not left:
             in_flight = await _in_flight(t, changed) if action in _HAND_OVERS_COUNT and not dry_run else 0
-            return _Done(changed, refused, in_flight)
+            told = [_refused(key, refusal) for key, refusal in refused.items()]
+            return Done(changed=len(changed), refused=told, in_flight=in_flight)
     raise RuntimeError(f"{len(left)} recipients moved more often than they could be written")
 
 
@@ -270,23 +221,9 @@ async def _in_flight(t: Tx, recipient_ids: Collection[UUID]) -> int:
     return count
 
 
-async def _note_refusals(t: Tx, operation_id: UUID, refused: dict[UUID, Refusal]) -> None:
-    if not refused:
-        return
-    await t.execute(
-        """
-        INSERT INTO bulk_refusals (workspace_id, operation_id, recipient_id, code, message, status, refused_at)
-        SELECT $1, $2, u.id, u.code, u.message, u.status, $3
-        FROM unnest($4::uuid[], $5::text[], $6::text[], $7::text[]) AS u (id, code, message, status)
-        """,
-        t.workspace_id,
-        operation_id,
-        t.now,
-        list(refused),
-        [one.code for one in refused.values()],
-        [one.message for one in refused.values()],
-        [one.status if isinstance(one, ActionNotAvailable) else None for one in refused.values()],
-    )
+def _refused(recipient_id: UUID, refusal: Refusal) -> Refused:
+    status = refusal.status if isinstance(refusal, ActionNotAvailable) else None
+    return Refused(code=refusal.code, message=refusal.message, status=status, recipient_id=recipient_id)
 
 
 async def forget_old(limit: int = 20) -> bool:

@@ -57,10 +57,11 @@ class ContactFields:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """A contact after writing: its row, and whether it is new."""
+    """A contact after writing: its row, whether it is new, and whether one that was there has changed."""
 
     row: Mapping[str, Any]
-    created: bool
+    created: bool = False
+    changed: bool = False
 
 
 def cleaned(given: ContactFields) -> ContactFields:
@@ -164,6 +165,17 @@ async def write_contacts(t: Tx, given: Sequence[ContactFields]) -> list[Matched 
     return [answers[index] for index in range(len(given))]
 
 
+async def existing(t: Tx, ids: Sequence[UUID]) -> list[Matched | Refusal]:
+    """Return the contacts as they are; those who are not there, or were erased, as a refusal. In the order given."""
+    rows = await t.fetch(
+        "SELECT * FROM contacts WHERE workspace_id = $1 AND id = ANY($2::uuid[]) AND erased_at IS NULL",
+        t.workspace_id,
+        list(ids),
+    )
+    found = {row["id"]: dict(row) for row in rows}
+    return [Matched(found[key]) if key in found else NotFound("contact", field=["contactId"]) for key in ids]
+
+
 async def _write_round(
     t: Tx, wanted: Mapping[int, ContactFields], answers: dict[int, Matched | Refusal], seen: dict[UUID | str, int]
 ) -> set[int]:
@@ -183,7 +195,7 @@ async def _write_round(
         rows[index] = row
         if is_new or is_changed:
             changed.append(row)
-        answers[index] = Matched(row, is_new)
+        answers[index] = Matched(row, is_new, is_changed and not is_new)
     lost = await _store(t, changed)
     taken = {index for index, row in rows.items() if row["id"] in lost}
     for index in taken:

@@ -42,14 +42,20 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolment:
-    """Who is to be enrolled where. The order of answers is the order of `candidates`."""
+class Into:
+    """Where somebody is to be enrolled."""
 
     sequence_id: UUID
-    candidates: Sequence[Candidate]
     mailbox_id: UUID | None = None  # of its channel the only one; None: the sequence's mailboxes in turn
     start_step_id: UUID | None = None  # None: the first
     start_at: datetime | None = None  # no wait begins before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment(Into):
+    """Who is to be enrolled where. The order of answers is the order of `candidates`."""
+
+    candidates: Sequence[Candidate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,10 @@ class _DryRun(Exception):
 
 
 @dataclass(slots=True)
-class _Batch:
-    enrolment: Enrolment
+class Opened:
+    """A sequence that people may be enrolled in, read FOR SHARE, and where they begin."""
+
+    into: Into
     plan: Plan
     settings: SequenceSettings
     first: Step
@@ -87,10 +95,10 @@ async def enroll(workspace_id: UUID, actor: Actor, enrolment: Enrolment, *, dry_
         raise Invalid("The list of contacts is empty. Give at least one.", field=["contacts"])
 
     async def work(t: Tx) -> list[Answer]:
-        _check_start(enrolment.start_at, t.now)
-        batch = await _prepare(t, enrolment)
+        sequence = await opened(t, enrolment)
         contacts = await write_contacts(t, [candidate.contact for candidate in enrolment.candidates])
-        answers = await _admit(t, actor, batch, contacts)
+        own_ids = [candidate.external_id for candidate in enrolment.candidates]
+        answers = await admit(t, actor, sequence, contacts, own_ids)
         if dry_run:
             raise _DryRun(answers)
         return answers
@@ -99,6 +107,23 @@ async def enroll(workspace_id: UUID, actor: Actor, enrolment: Enrolment, *, dry_
         return await tx(workspace_id, work)
     except _DryRun as rolled_back:
         return rolled_back.answers
+
+
+async def check(workspace_id: UUID, into: Into) -> None:
+    """Return when people can be enrolled so.
+
+    Raises:
+        NotFound, SequenceArchived, SequenceEmpty, Invalid: see `opened`.
+    """
+    await tx(workspace_id, lambda t: opened(t, into), rings=False)
+
+
+async def opened_or_why_not(t: Tx, into: Into) -> Opened | Refusal:
+    """Return the sequence, or why nobody can be enrolled in it any more."""
+    try:
+        return await opened(t, into)
+    except Refusal as refusal:
+        return refusal
 
 
 def _check_start(start_at: datetime | None, now: datetime) -> None:
@@ -110,60 +135,79 @@ def _check_start(start_at: datetime | None, now: datetime) -> None:
         raise Invalid("The start must lie within ten years of now.", field=["startAt"])
 
 
-async def _prepare(t: Tx, enrolment: Enrolment) -> _Batch:
+async def opened(t: Tx, into: Into) -> Opened:
+    """Return the sequence, which stays as it is until the end of the transaction.
+
+    Raises:
+        NotFound: no such sequence, mailbox or step.
+        SequenceArchived, SequenceEmpty: nobody can be enrolled in it.
+        Invalid: the start is out of bounds.
+    """
+    _check_start(into.start_at, t.now)
     row = await t.fetchrow(
         "SELECT status, settings FROM sequences WHERE workspace_id = $1 AND id = $2 FOR SHARE",
         t.workspace_id,
-        enrolment.sequence_id,
+        into.sequence_id,
     )
     if row is None:
         raise NotFound("sequence", field=["sequenceId"])
     if row["status"] == "ARCHIVED":
         raise SequenceArchived
-    plan = await load_plan(t, enrolment.sequence_id)
+    plan = await load_plan(t, into.sequence_id)
     first = plan.first()
     if first is None:
         raise SequenceEmpty
-    if enrolment.start_step_id is not None:
-        found = plan.step(enrolment.start_step_id)
+    if into.start_step_id is not None:
+        found = plan.step(into.start_step_id)
         if found is None or found.removed:
             raise NotFound("step", field=["startStepId"])
         first = found
-    by_channel = await _mailboxes(t, enrolment)
+    by_channel = await _mailboxes(t, into)
     settings = SequenceSettings.from_json(row["settings"])
-    return _Batch(enrolment, plan, settings, first, by_channel["EMAIL"], by_channel["SMS"])
+    return Opened(into, plan, settings, first, by_channel["EMAIL"], by_channel["SMS"])
 
 
-async def _mailboxes(t: Tx, enrolment: Enrolment) -> dict[str, list[UUID]]:
+async def _mailboxes(t: Tx, into: Into) -> dict[str, list[UUID]]:
     """Return what is sent from, by channel: the sequence's, and of its channel the one that was named alone."""
     rows = await t.fetch(
         "SELECT m.id, m.channel FROM sequence_mailboxes l JOIN mailboxes m ON m.workspace_id = l.workspace_id "
         "AND m.id = l.mailbox_id WHERE l.workspace_id = $1 AND l.sequence_id = $2 ORDER BY l.position",
         t.workspace_id,
-        enrolment.sequence_id,
+        into.sequence_id,
     )
     found = {channel: [row["id"] for row in rows if row["channel"] == channel] for channel in ("EMAIL", "SMS")}
-    if enrolment.mailbox_id is not None:
+    if into.mailbox_id is not None:
         channel = await t.fetchval(
-            "SELECT channel FROM mailboxes WHERE workspace_id = $1 AND id = $2", t.workspace_id, enrolment.mailbox_id
+            "SELECT channel FROM mailboxes WHERE workspace_id = $1 AND id = $2", t.workspace_id, into.mailbox_id
         )
         if channel is None:
             raise NotFound("mailbox", field=["mailboxId"])
-        found[channel] = [enrolment.mailbox_id]
+        found[channel] = [into.mailbox_id]
     return found
 
 
-async def _admit(t: Tx, actor: Actor, batch: _Batch, contacts: Sequence[Matched | Refusal]) -> list[Answer]:
-    """Ask the rules for each contact, insert those who may come in, and return what became of each."""
+async def admit(
+    t: Tx,
+    actor: Actor,
+    sequence: Opened,
+    contacts: Sequence[Matched | Refusal],
+    own_ids: Sequence[str | None] | None = None,
+) -> list[Answer]:
+    """Ask the rules for each contact, insert those who may come in, and return what became of each.
+
+    `own_ids` are the partner's names for the new recipients."""
+    own_ids = own_ids or [None] * len(contacts)
     answers = {index: Answer(refusal=found) for index, found in enumerate(contacts) if isinstance(found, Refusal)}
     matched = {index: found.row for index, found in enumerate(contacts) if isinstance(found, Matched)}
-    sequence_id = batch.enrolment.sequence_id
-    asked = await admission.look(t, sequence_id, batch.settings, batch.first, [row["id"] for row in matched.values()])
-    external_ids = await _taken_external_ids(t, batch)
+    sequence_id = sequence.into.sequence_id
+    asked = await admission.look(
+        t, sequence_id, sequence.settings, sequence.first, [row["id"] for row in matched.values()]
+    )
+    external_ids = await _taken_external_ids(t, own_ids)
     newcomers: dict[int, newborns.Newcomer] = {}
     for index, contact in matched.items():
         refusal = asked.refusal_of(contact)
-        own_id = batch.enrolment.candidates[index].external_id
+        own_id = own_ids[index]
         if refusal is None and own_id is not None:
             if own_id in external_ids:
                 refusal = _external_id_taken()
@@ -177,11 +221,11 @@ async def _admit(t: Tx, actor: Actor, batch: _Batch, contacts: Sequence[Matched 
         actor,
         newborns.Place(
             sequence_id,
-            batch.plan,
-            batch.first,
-            batch.mailbox_ids,
-            batch.sms_mailbox_ids,
-            batch.enrolment.start_at,
+            sequence.plan,
+            sequence.first,
+            sequence.mailbox_ids,
+            sequence.sms_mailbox_ids,
+            sequence.into.start_at,
         ),
         list(newcomers.values()),
     )
@@ -209,8 +253,10 @@ def _external_id_taken() -> Invalid:
     return Invalid("Another recipient has this external id already.", field=["recipientExternalId"])
 
 
-async def _taken_external_ids(t: Tx, batch: _Batch) -> set[str]:
-    wanted = [candidate.external_id for candidate in batch.enrolment.candidates if candidate.external_id]
+async def _taken_external_ids(t: Tx, own_ids: Sequence[str | None]) -> set[str]:
+    wanted = [own_id for own_id in own_ids if own_id]
+    if not wanted:
+        return set()
     rows = await t.fetch(
         "SELECT external_id FROM recipients WHERE workspace_id = $1 AND external_id = ANY($2::text[]) "
         "AND deleted_at IS NULL",

@@ -313,6 +313,6 @@ class ContactAmbiguous(EnrolmentRefused):
 class DuplicateInBatch(EnrolmentRefused):
     code = "DUPLICATE_IN_BATCH"
 
-    def __init__(self, first_index: int) -> None:
-        super().__init__(f"The same person stands at position {first_index + 1} of this list already.")
+    def __init__(self, first_index: int, message: str | None = None) -> None:
+        super().__init__(message or f"The same person stands at position {first_index + 1} of this list already.")
         self.first_index = first_index

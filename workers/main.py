@@ -34,6 +34,7 @@ from domain import (
     error_groups,
     faults,
     guardrails,
+    import_files,
     inbound,
     pending,
     public_holidays,
@@ -182,7 +183,8 @@ async def _take_in(workspace_id: UUID, mailbox_id: UUID, raw: bytes) -> None:
 async def _forget_old() -> bool:
     deliveries = await webhook_delivery.forget_old()
     operations = await bulk.forget_old()
-    return await watching.forget_old() > 0 or deliveries or operations
+    files = await import_files.forget_old()
+    return await watching.forget_old() > 0 or deliveries or operations or files
 
 
 async def _put_pending() -> bool:

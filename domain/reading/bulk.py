@@ -1,17 +1,19 @@
 """Operations on many recipients: how far each is, and whom it refused."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, ClassVar, Final
 from uuid import UUID
+
+import orjson
 
 from domain.database import fetch
 from domain.reading.columns import columns_of
 from domain.reading.lists import Listing
 from domain.reading.pages import FIRST_PAGE, Order, Page, Slice
 from domain.rules.actor import ActorKind
-from domain.rules.bulk import BulkAction, BulkStatus, RefusedAlike, summary
+from domain.rules.bulk import BulkAction, BulkKind, BulkStatus, RefusedAlike, summary
 from domain.rules.ids import Prefix, to_public
 from domain.rules.lifecycle import Status
 
@@ -20,47 +22,84 @@ from domain.rules.lifecycle import Status
 class BulkOperationRow:
     type_name: ClassVar[str] = "BulkOperation"
     COLUMNS: ClassVar[tuple[str, ...]] = (
-        *("id", "action", "step_id", "dry_run", "status", "matched", "done", "changed", "refused", "in_flight"),
-        *("actor_kind", "actor_id", "created_at", "ended_at"),
+        *("id", "action", "step_id", "dry_run", "status", "matched", "done", "changed", "unchanged", "refused"),
+        *("in_flight", "actor_kind", "actor_id", "created_at", "ended_at", "sequence_id", "file_id", "counts"),
     )
 
     key: UUID
-    action: BulkAction
+    kind: BulkKind
     step_key: UUID | None
     dry_run: bool
     status: BulkStatus
     matched: int
     done: int
     changed: int
+    unchanged: int
     refused: int
     in_flight: int
     actor_kind: ActorKind
     actor_key: UUID | None
     created_at: datetime
     ended_at: datetime | None
+    sequence_key: UUID | None
+    file_key: UUID | None
+    counts: Mapping[str, int]
 
     @property
     def id(self) -> str:
         return to_public(Prefix.BULK_OPERATION, self.key)
 
+    @property
+    def action(self) -> BulkAction | None:
+        return _ACTIONS.get(self.kind)
+
+    @property
+    def import_counts(self) -> "ImportCounts | None":
+        if self.kind is not BulkKind.IMPORT:
+            return None
+        return ImportCounts(**(dict.fromkeys(_COUNTED, 0) | dict(self.counts)))
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCounts:
+    """What became of the rows of a file so far. Those created and updated also count where the enrolment was
+    refused."""
+
+    created: int
+    updated: int
+    enrolled: int
+    already_enrolled: int
+    not_enrolled: int
+
+
+_ACTIONS: Final = {BulkKind(action): action for action in BulkAction}
+_FIELDS: Final = tuple(field.name for field in fields(BulkOperationRow))
+_COUNTED: Final = tuple(field.name for field in fields(ImportCounts))
+
 
 @dataclass(frozen=True, slots=True)
 class BulkRefusalRow:
-    recipient_key: UUID
+    key: UUID
+    recipient_key: UUID | None
+    contact_key: UUID | None
+    line: int | None
     code: str
     message: str
 
     @property
-    def recipient_id(self) -> str:
-        return to_public(Prefix.RECIPIENT, self.recipient_key)
+    def recipient_id(self) -> str | None:
+        return to_public(Prefix.RECIPIENT, self.recipient_key) if self.recipient_key else None
+
+    @property
+    def contact_id(self) -> str | None:
+        return to_public(Prefix.CONTACT, self.contact_key) if self.contact_key else None
 
 
 def _to_operation(values: Sequence[Any]) -> BulkOperationRow:
-    key, action, step_key, dry_run, status, matched, done, changed, refused, in_flight, actor_kind, *rest = values
-    counts = matched, done, changed, refused, in_flight
-    return BulkOperationRow(
-        key, BulkAction(action), step_key, dry_run, BulkStatus(status), *counts, ActorKind(actor_kind), *rest
-    )
+    row: dict[str, Any] = dict(zip(_FIELDS, values, strict=True))
+    row["kind"], row["status"] = BulkKind(row["kind"]), BulkStatus(row["status"])
+    row["actor_kind"], row["counts"] = ActorKind(row["actor_kind"]), orjson.loads(row["counts"])
+    return BulkOperationRow(**row)
 
 
 def _to_refusal(values: Sequence[Any]) -> BulkRefusalRow:
@@ -74,11 +113,9 @@ OPERATIONS: Final = Listing(
     living=("o.workspace_id = $1",),
     make=_to_operation,
 )
-_AS_REFUSED: Final = Order(
-    mark="blk.refused_at_asc", column="f.refused_at", id_column="f.recipient_id", descending=False
-)
+_AS_REFUSED: Final = Order(mark="blk.refused_at_asc", column="f.refused_at", id_column="f.id", descending=False)
 REFUSALS: Final = Listing(
-    columns=("f.recipient_id", "f.code", "f.message"),
+    columns=("f.id", "f.recipient_id", "f.contact_id", "f.line", "f.code", "f.message"),
     source="FROM bulk_refusals f",
     living=("f.workspace_id = $1",),
     make=_to_refusal,
@@ -123,6 +160,13 @@ async def summaries(workspace_id: UUID, operations: Sequence[BulkOperationRow]) 
         status = Status(row["status"]) if row["status"] is not None else None
         alike[row["operation_id"]].append(RefusedAlike(row["code"], status, row["n"]))
     return [
-        summary(one.action, dry_run=one.dry_run, changed=one.changed, refused=one.refused, alike=alike[one.key])
+        summary(
+            one.kind,
+            dry_run=one.dry_run,
+            changed=one.changed,
+            unchanged=one.unchanged,
+            refused=one.refused,
+            alike=alike[one.key],
+        )
         for one in operations
     ]

@@ -33,6 +33,16 @@ class ContactFilter:
     email: str | None = None
     search: str | None = None
 
+    def check(self) -> None:
+        """Raises:
+        Invalid: it is out of bounds.
+        """
+        for name, given in (("ids", self.ids), ("externalIds", self.external_ids)):
+            if given is not None and len(given) > AT_MOST:
+                raise Invalid(f"`{name}` takes at most {AT_MOST} ids.", field=["filter", name])
+        if self.search is not None and len(self.search) > SEARCH_LENGTH:
+            raise Invalid(f"`search` takes at most {SEARCH_LENGTH} characters.", field=["filter", "search"])
+
     def conditions(self, p: Parameters) -> list[str]:
         found = []
         if self.ids is not None:
@@ -54,11 +64,7 @@ async def page(
     Raises:
         Invalid, CursorInvalid
     """
-    for name, given in (("ids", filter.ids), ("externalIds", filter.external_ids)):
-        if given is not None and len(given) > AT_MOST:
-            raise Invalid(f"`{name}` takes at most {AT_MOST} ids.", field=["filter", name])
-    if filter.search is not None and len(filter.search) > SEARCH_LENGTH:
-        raise Invalid(f"`search` takes at most {SEARCH_LENGTH} characters.", field=["filter", "search"])
+    filter.check()
     return await CONTACTS.page(workspace_id, NEWEST_FIRST, slice, filter.conditions, counted=counted)
 
 

@@ -4,18 +4,45 @@ Source: product.md 3 (enrolment: how contacts are matched); the aliases of colum
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import lru_cache
 from typing import BinaryIO, Final, Self
 
 from domain.rules.addresses import EmailInvalid, TimeZoneUnknown, address_key, check_time_zone, normalise_email
 from domain.rules.csv_records import CsvUnusable, Record, read_records
 
-__all__ = ["BadRow", "ContactReader", "ContactRow", "CsvUnusable", "read_contacts"]
+__all__ = ["BadRow", "Column", "ContactReader", "ContactRow", "CsvUnusable", "Meaning", "columns_of", "read_contacts"]
 
 FIELD_NAME_LIMIT: Final = 100
 COLUMNS_LIMIT: Final = 500
+LINE_COLUMN, CODE_COLUMN, REASON_COLUMN = "relance_line", "relance_code", "relance_reason"
+"""Columns of the file of refused rows. They are left out when that file is corrected and imported again."""
+
+
+class Meaning(StrEnum):
+    """What a column of the file says."""
+
+    EMAIL = "EMAIL"
+    FIRST_NAME = "FIRST_NAME"
+    LAST_NAME = "LAST_NAME"
+    COMPANY = "COMPANY"
+    PHONE = "PHONE"
+    TIME_ZONE = "TIME_ZONE"
+    EXTERNAL_ID = "EXTERNAL_ID"
+    CUSTOM_FIELD = "CUSTOM_FIELD"
+    IGNORED = "IGNORED"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the file and what it is taken for. `field_name` is the custom field's, where it is one."""
+
+    name: str  # as the file heads it; the second of the same name is “name (2)”
+    meaning: Meaning
+    field_name: str | None = None
+
 
 _ALIASES: Final = {
     "email": "email e_mail mail email_address e_mail_address e_mail_adresse",
@@ -49,6 +76,7 @@ class ContactRow:
     time_zone: str | None = None
     external_id: str | None = None
     fields: dict[str, str] = field(default_factory=dict)
+    cells: Sequence[str] = field(default=(), compare=False, repr=False)  # as they stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +86,19 @@ class BadRow:
     line: int
     reason: str
     cells: tuple[str, ...]
+    code: str = "INVALID"
+    email: str | None = None  # where it could be read
 
 
 class ContactReader(Iterator[ContactRow | BadRow]):
     """The rows of a file in order, one at a time. `columns` are the names found, `empty_rows` what was skipped."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, meant: Mapping[str, Column] | None = None) -> None:
         self._records = read_records(stream)
-        self._header = _header(self._records)
+        columns = _understood(_header_cells(self._records), meant or {})
+        self._header = _Header.of(columns)
         self._line_by_key: dict[str, int] = {}
-        self.columns: tuple[str, ...] = tuple(self._header.names)
+        self.columns: tuple[str, ...] = tuple(column.name for column in columns)
         self.empty_rows = 0
 
     def __iter__(self) -> Self:
@@ -84,12 +115,16 @@ class ContactReader(Iterator[ContactRow | BadRow]):
     def _row(self, record: Record) -> ContactRow | BadRow:
         try:
             row = self._header.contact(record)
-            self._refuse_duplicate(row)
         except _RowRefused as refusal:
             return BadRow(record.line, refusal.reason, tuple(record.cells))
+        if before := self._before(row):
+            name, line = before
+            reason = f"The same {name} is on line {line} already."
+            return BadRow(record.line, reason, tuple(record.cells), "DUPLICATE_IN_BATCH", row.email)
         return row
 
-    def _refuse_duplicate(self, row: ContactRow) -> None:
+    def _before(self, row: ContactRow) -> tuple[str, int] | None:
+        """Return what an earlier row has in common with this one, and its line."""
         keys = {}
         if row.email:
             keys[f"email {address_key(row.email)}"] = "address"
@@ -97,18 +132,30 @@ class ContactReader(Iterator[ContactRow | BadRow]):
             keys[f"id {row.external_id}"] = "external id"
         for key, name in keys.items():
             if before := self._line_by_key.get(key):
-                raise _RowRefused(f"The same {name} is on line {before} already.")
+                return name, before
         for key in keys:
             self._line_by_key[key] = row.line
+        return None
 
 
-def read_contacts(stream: BinaryIO) -> ContactReader:
+def read_contacts(stream: BinaryIO, meant: Mapping[str, Column] | None = None) -> ContactReader:
     """The contacts of a CSV file, read as it is asked for; memory holds one row, and the keys seen to find duplicates.
+
+    `meant` says of columns, by name, what they are; the others are known by their names.
 
     Raises:
         CsvUnusable: at once, when the header is missing or names neither an address nor an external id.
     """
-    return ContactReader(stream)
+    return ContactReader(stream, meant)
+
+
+def columns_of(stream: BinaryIO) -> list[Column]:
+    """Return the columns of a file as their names are understood, also where they leave open who is meant.
+
+    Raises:
+        CsvUnusable: it is no text, has no header, or too many columns.
+    """
+    return _understood(_header_cells(read_records(stream)), {})
 
 
 class _RowRefused(Exception):
@@ -119,20 +166,45 @@ class _RowRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    names: list[str]
+    width: int
     known: dict[str, int]
     custom: dict[str, int]
+
+    @classmethod
+    def of(cls, columns: Sequence[Column]) -> Self:
+        """Raises:
+        CsvUnusable: who is meant is left open.
+        """
+        header = cls(len(columns), {}, {})
+        for index, column in enumerate(columns):
+            if column.field_name is not None:
+                header.custom[column.field_name] = index
+            elif column.meaning is not Meaning.IGNORED:
+                name = column.meaning.lower()
+                if name in header.known:
+                    raise CsvUnusable(
+                        f"Two columns name the {_IDENTITY.get(name, name.replace('_', ' '))}: "
+                        f"{columns[header.known[name]].name!r} and {column.name!r}. Remove one of them, "
+                        "or give it another name or meaning: it then becomes a field of its own."
+                    )
+                header.known[name] = index
+        if not header.known.keys() & _IDENTITY.keys():
+            named = ", ".join(repr(column.name) for column in columns[:8])
+            raise CsvUnusable(
+                f"No column is called email or external_id; found {named}. Name the column of the addresses email."
+            )
+        return header
 
     def contact(self, record: Record) -> ContactRow:
         if record.problem:
             raise _RowRefused(record.problem)
         cells = [cell.strip() for cell in record.cells]
-        if len(cells) > len(self.names) and any(cells[len(self.names) :]):
+        if len(cells) > self.width and any(cells[self.width :]):
             raise _RowRefused(
-                f"It has {len(cells)} cells, but the header has {len(self.names)}: "
+                f"It has {len(cells)} cells, but the header has {self.width}: "
                 "put cells that hold the delimiter in quotation marks."
             )
-        cells += [""] * (len(self.names) - len(cells))
+        cells += [""] * (self.width - len(cells))
         found = {column: _SPACES.sub(" ", cells[index]).strip() or None for column, index in self.known.items()}
         if not found.get("email") and not found.get("external_id"):
             raise _RowRefused("It has neither an email address nor an external id.")
@@ -146,6 +218,7 @@ class _Header:
             time_zone=_time_zone(found.get("time_zone")),
             external_id=found.get("external_id"),
             fields={name: cells[index] for name, index in self.custom.items() if cells[index]},
+            cells=record.cells,
         )
 
 
@@ -172,45 +245,63 @@ def _time_zone_problem(name: str) -> str | None:
     return None
 
 
-def _header(records: Iterator[Record]) -> _Header:
+def _header_cells(records: Iterator[Record]) -> list[str]:
     for record in records:
         if record.problem:
             raise CsvUnusable(
                 f"Line {record.line} should name the columns. {record.problem} Correct it and import again."
             )
         if any(map(str.strip, record.cells)):
-            return _named(record.cells)
+            return record.cells
     raise CsvUnusable("The file is empty. Its first line should name the columns, such as email,first_name,last_name.")
 
 
-def _named(cells: list[str]) -> _Header:
+def _understood(cells: list[str], meant: Mapping[str, Column]) -> list[Column]:
+    """Return the columns of a header: as they are meant, else by their names. Of those that need not be unique the
+    first of a kind is it, and the others become custom fields."""
     if any("@" in cell for cell in cells):
         raise CsvUnusable(
             "The first line holds a contact. Put a line above it that names the columns, such as email,first_name."
         )
     if len(cells) > COLUMNS_LIMIT:
         raise CsvUnusable(f"The file has more than {COLUMNS_LIMIT} columns. Remove those that are not needed.")
-    header = _Header([], {}, {})
-    for index, cell in enumerate(cells):
-        shown = _SPACES.sub(" ", cell).strip()[:FIELD_NAME_LIMIT]
-        column = _COLUMN_BY_ALIAS.get(_SEPARATORS.sub("_", shown.lower()))
-        if column in _IDENTITY and column in header.known:
-            raise CsvUnusable(
-                f"Two columns name the {_IDENTITY[column]}: {cells[header.known[column]].strip()!r} and {shown!r}. "
-                "Remove one of them, or give it another name: it then becomes a field of its own."
-            )
-        if column and column not in header.known:
-            header.known[column] = index
-            header.names.append(column)
+    names = _names(cells)
+    said = {meant[name].meaning for name in names if name in meant}
+    chosen = set(said)
+    fields: set[str] = {field for name in names if name in meant and (field := meant[name].field_name)}
+    columns = []
+    for name, cell in zip(names, cells, strict=True):
+        if name in meant:
+            columns.append(meant[name])
             continue
-        name, number = shown or f"column {index + 1}", 2
-        while name in header.custom:
-            name, number = f"{shown} ({number})", number + 1
-        header.custom[name] = index
-        header.names.append(name)
-    if "email" not in header.known and "external_id" not in header.known:
-        named = ", ".join(repr(name) for name in header.names[:8])
-        raise CsvUnusable(
-            f"No column is called email or external_id; found {named}. Name the column of the addresses email."
-        )
-    return header
+        shown = _shown(cell)
+        alias = _COLUMN_BY_ALIAS.get(_SEPARATORS.sub("_", shown.lower()))
+        meaning = Meaning(alias.upper()) if alias else Meaning.CUSTOM_FIELD
+        if shown in (LINE_COLUMN, CODE_COLUMN, REASON_COLUMN):
+            columns.append(Column(name, Meaning.IGNORED))
+        elif alias and (meaning not in chosen or (alias in _IDENTITY and meaning not in said)):
+            chosen.add(meaning)
+            columns.append(Column(name, meaning))
+        else:
+            field_name = _unused(shown or name, fields)
+            columns.append(Column(name, Meaning.CUSTOM_FIELD, field_name))
+    return columns
+
+
+def _names(cells: Sequence[str]) -> list[str]:
+    """Return the names of the columns, each once."""
+    taken: set[str] = set()
+    return [_unused(_shown(cell) or f"column {number}", taken) for number, cell in enumerate(cells, start=1)]
+
+
+def _unused(shown: str, taken: set[str]) -> str:
+    """Return the name, with a number where it is taken, and take it."""
+    name, number = shown, 2
+    while name in taken:
+        name, number = f"{shown} ({number})", number + 1
+    taken.add(name)
+    return name
+
+
+def _shown(cell: str) -> str:
+    return _SPACES.sub(" ", cell).strip()[:FIELD_NAME_LIMIT]

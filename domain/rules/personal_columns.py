@@ -21,6 +21,10 @@ OWNED_BY: Final[Mapping[str, str]] = {
     "recipient_steps": _OF_RECIPIENTS,
     "suppressions": f"(contact_id = $2 OR {_OF_RECIPIENTS})",
     "inbound_mails": "message_id IN (SELECT id FROM messages WHERE workspace_id = $1 AND contact_id = $2)",
+    "bulk_refusals": (
+        "line IS NOT NULL AND (contact_id = $2 "
+        "OR email_hash = (SELECT email_hash FROM contacts WHERE workspace_id = $1 AND id = $2))"
+    ),
     "webhook_attempts": (
         f"delivery_id IN (SELECT id FROM webhook_deliveries WHERE workspace_id = $1 AND {_OF_RECIPIENTS})"
     ),
@@ -48,6 +52,7 @@ PERSONAL: Final[Mapping[str, Mapping[str, str]]] = {
     "recipient_steps": dict.fromkeys(("subject", "body", "task_title", "task_notes"), _NOTHING),
     "suppressions": {"note": _NOTHING, "lifted_because": "CASE WHEN lifted_at IS NOT NULL THEN 'erased' END"},
     "inbound_mails": {"raw": _NOTHING, "reason": _NOTHING},
+    "bulk_refusals": {"cells": _NOTHING, "message": "'This person was erased.'"},  # of a row in a file
     "webhook_attempts": {"request": "''", "answer": _NOTHING, "problem": _NOTHING},
 }
 
@@ -55,9 +60,10 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     # Codes, and what the workspace has written for everyone or about itself.
     "api_keys": ("name", "public_id", "scopes", "secret_hash"),
     "audit_entries": ("actor_kind", "action", "object_ids", "request_id"),
-    "bulk_batches": ("recipient_ids",),
-    "bulk_operations": ("action", "status", "actor_kind"),
-    "bulk_refusals": ("code", "message", "status"),  # sentences about statuses and causes, without anybody's words
+    # `file_rows`: of a file that is being imported, and gone with the batch
+    "bulk_batches": ("recipient_ids", "contact_ids", "file_rows"),
+    "bulk_operations": ("action", "status", "actor_kind", "note", "columns", "counts"),
+    "bulk_refusals": ("code", "status", "email_hash"),
     "contacts": ("email_hash", "phone_hash"),  # keyed: all that is kept of an address or a number
     "error_group_retries": ("actor_kind",),
     "events": (
@@ -65,6 +71,8 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "feeds": ("epoch",),
     "idempotency_keys": ("key", "mutation", "input_digest", "answer"),  # ids alone, for a day
+    "import_chunks": ("content",),  # gone once it was imported, after a day at the latest
+    "import_files": ("name", "actor_kind"),
     "inbound_mails": ("fingerprint", "source", "outcome"),
     "mailboxes": (
         *("address", "address_key", "display_name", "state", "state_code", "state_message", "held_back_by"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from domain.rules.access import Role, Scope
-from domain.rules.bulk import BulkAction, BulkStatus
+from domain.rules.bulk import BulkKind, BulkStatus
 from domain.rules.inbound.intake import InboundOutcome, InboundSource
 from domain.rules.inbound.reading import Classification
 from domain.rules.lifecycle import ENDS, EndReason, Stage, Status
@@ -124,13 +124,13 @@ CHECKS: dict[str, tuple[str, str]] = {
     "webhook_deliveries_due_while_pending": ("webhook_deliveries", "(next_at IS NOT NULL) = (state = 'PENDING')"),
     "tallies_status_known": ("tallies", _one_of("status", Status)),
     "report_tallies_measure_known": ("report_tallies", _one_of("measure", dict.fromkeys([*StepOutcome, *Measure]))),
-    "bulk_operations_action_known": ("bulk_operations", _one_of("action", BulkAction)),
+    "bulk_operations_action_known": ("bulk_operations", _one_of("action", BulkKind)),
     "bulk_operations_status_known": ("bulk_operations", _one_of("status", BulkStatus)),
     "bulk_operations_ended_with_status": (
         "bulk_operations",
         "(ended_at IS NOT NULL) = (status IN ('COMPLETED', 'CANCELLED'))",
     ),
-    "bulk_operations_counts_add_up": ("bulk_operations", "done = changed + refused AND done <= matched"),
+    "bulk_operations_counts_add_up": ("bulk_operations", "done = changed + unchanged + refused AND done <= matched"),
     "api_keys_scopes_known": ("api_keys", f"scopes ~ '^({_SCOPE})( ({_SCOPE}))*$'"),
     "users_role_known": ("users", _one_of("role", Role)),
 }
@@ -148,6 +148,7 @@ PARENTS = (
     "webhook_endpoints",
     "webhook_deliveries",
     "bulk_operations",
+    "import_files",
 )
 
 # (table, column, parent): FOREIGN KEY (workspace_id, column) REFERENCES parent (workspace_id, id)
@@ -204,6 +205,11 @@ TENANT_KEYS = (
     ("bulk_batches", "operation_id", "bulk_operations"),
     ("bulk_refusals", "operation_id", "bulk_operations"),
     ("bulk_refusals", "recipient_id", "recipients"),
+    ("bulk_refusals", "contact_id", "contacts"),
+    ("bulk_operations", "sequence_id", "sequences"),
+    ("bulk_operations", "mailbox_id", "mailboxes"),
+    ("bulk_operations", "file_id", "import_files"),
+    ("import_chunks", "file_id", "import_files"),
 )
 
 # Ids that no key holds to the workspace, and why. Whoever reads one joins by workspace and id.
@@ -224,6 +230,7 @@ NOTED = {
     ("workspace_events", "subject_id"): "what it is about may be gone; it is looked up in its workspace",
     ("error_group_retries", "actor_id"): _ACTOR,
     ("bulk_operations", "actor_id"): _ACTOR,
+    ("import_files", "actor_id"): _ACTOR,
     ("events", "sequence_id"): _HISTORY,
     ("events", "step_id"): _HISTORY,
     ("events", "message_id"): _HISTORY,
@@ -242,6 +249,7 @@ TENANTS = (
     "inbound_mails",
     "error_group_retries",
     "bulk_operations",
+    "import_files",
     "idempotency_keys",
     "audit_entries",
     "workspace_events",
@@ -332,7 +340,10 @@ INDEXES: dict[str, str] = {
     "bulk_operations_going_on": "ON bulk_operations (workspace_id, turned_at) WHERE ended_at IS NULL",
     "bulk_operations_by_age": "ON bulk_operations (workspace_id, created_at DESC, id DESC)",
     "bulk_operations_old": "ON bulk_operations (ended_at) WHERE ended_at IS NOT NULL",
-    "bulk_refusals_by_time": "ON bulk_refusals (operation_id, refused_at, recipient_id)",
+    "bulk_refusals_by_time": "ON bulk_refusals (operation_id, refused_at, id)",
+    "bulk_refusals_by_address": "ON bulk_refusals (workspace_id, email_hash) WHERE email_hash IS NOT NULL",
+    "bulk_refusals_of_contact": "ON bulk_refusals (workspace_id, contact_id) WHERE contact_id IS NOT NULL",
+    "import_files_by_age": "ON import_files (uploaded_at)",
     "pending_actions_open": "ON pending_actions (workspace_id, due_since, id) WHERE closed_at IS NULL",
     "pending_actions_of_assignee": (
         "ON pending_actions (workspace_id, assignee_id, due_since, id) WHERE closed_at IS NULL"

@@ -56,7 +56,9 @@ CREATE TABLE public.bulk_batches (
     workspace_id uuid NOT NULL,
     operation_id uuid NOT NULL,
     "position" integer NOT NULL,
-    recipient_ids uuid[] NOT NULL
+    recipient_ids uuid[],
+    contact_ids uuid[],
+    file_rows bytea
 );
 
 CREATE TABLE public.bulk_operations (
@@ -77,8 +79,16 @@ CREATE TABLE public.bulk_operations (
     created_at timestamp with time zone NOT NULL,
     turned_at timestamp with time zone NOT NULL,
     ended_at timestamp with time zone,
-    CONSTRAINT bulk_operations_action_known CHECK ((action IN ('PAUSE', 'RESUME', 'SKIP_STEP', 'STOP', 'DELETE', 'RETRY'))),
-    CONSTRAINT bulk_operations_counts_add_up CHECK (((done = (changed + refused)) AND (done <= matched))),
+    unchanged integer DEFAULT 0 NOT NULL,
+    sequence_id uuid,
+    mailbox_id uuid,
+    start_at timestamp with time zone,
+    note text,
+    file_id uuid,
+    columns jsonb,
+    counts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT bulk_operations_action_known CHECK ((action IN ('PAUSE', 'RESUME', 'SKIP_STEP', 'STOP', 'DELETE', 'RETRY', 'ENROLL', 'SUPPRESS', 'IMPORT'))),
+    CONSTRAINT bulk_operations_counts_add_up CHECK (((done = ((changed + unchanged) + refused)) AND (done <= matched))),
     CONSTRAINT bulk_operations_ended_with_status CHECK (((ended_at IS NOT NULL) = (status IN ('COMPLETED', 'CANCELLED')))),
     CONSTRAINT bulk_operations_status_known CHECK ((status IN ('PENDING', 'RUNNING', 'COMPLETED', 'CANCELLED')))
 );
@@ -86,11 +96,16 @@ CREATE TABLE public.bulk_operations (
 CREATE TABLE public.bulk_refusals (
     workspace_id uuid NOT NULL,
     operation_id uuid NOT NULL,
-    recipient_id uuid NOT NULL,
+    recipient_id uuid,
     code character varying(40) NOT NULL,
     message text NOT NULL,
     status character varying(15),
-    refused_at timestamp with time zone NOT NULL
+    refused_at timestamp with time zone NOT NULL,
+    id uuid NOT NULL,
+    contact_id uuid,
+    line integer,
+    cells jsonb,
+    email_hash character varying(64)
 );
 
 CREATE TABLE public.contacts (
@@ -185,6 +200,24 @@ CREATE TABLE public.idempotency_keys (
     input_digest bytea NOT NULL,
     answer bytea NOT NULL,
     created_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.import_chunks (
+    workspace_id uuid NOT NULL,
+    file_id uuid NOT NULL,
+    "position" integer NOT NULL,
+    content bytea NOT NULL
+);
+
+CREATE TABLE public.import_files (
+    id uuid NOT NULL,
+    workspace_id uuid NOT NULL,
+    name character varying(200) NOT NULL,
+    size_bytes integer NOT NULL,
+    actor_kind character varying(10) NOT NULL,
+    actor_id uuid,
+    uploaded_at timestamp with time zone NOT NULL,
+    emptied_at timestamp with time zone
 );
 
 CREATE TABLE public.inbound_mails (
@@ -760,8 +793,9 @@ INSERT INTO public.tortoise_migrations VALUES (28, 'models', '0028_bulk_operatio
 INSERT INTO public.tortoise_migrations VALUES (29, 'models', '0029_workspace_events', now());
 INSERT INTO public.tortoise_migrations VALUES (30, 'models', '0030_test_mode', now());
 INSERT INTO public.tortoise_migrations VALUES (31, 'models', '0031_more_workspace_events', now());
+INSERT INTO public.tortoise_migrations VALUES (32, 'models', '0032_imports', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 31, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 32, true);
 
 SELECT pg_catalog.setval('public.workspace_events_id_seq', 1, false);
 
@@ -787,7 +821,7 @@ ALTER TABLE ONLY public.bulk_operations
     ADD CONSTRAINT bulk_operations_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.bulk_refusals
-    ADD CONSTRAINT bulk_refusals_pkey PRIMARY KEY (workspace_id, operation_id, recipient_id);
+    ADD CONSTRAINT bulk_refusals_pkey PRIMARY KEY (workspace_id, operation_id, id);
 
 ALTER TABLE ONLY public.contacts
     ADD CONSTRAINT contacts_of_workspace UNIQUE (workspace_id, id);
@@ -809,6 +843,15 @@ ALTER TABLE ONLY public.feeds
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (workspace_id, key);
+
+ALTER TABLE ONLY public.import_chunks
+    ADD CONSTRAINT import_chunks_pkey PRIMARY KEY (workspace_id, file_id, "position");
+
+ALTER TABLE ONLY public.import_files
+    ADD CONSTRAINT import_files_of_workspace UNIQUE (workspace_id, id);
+
+ALTER TABLE ONLY public.import_files
+    ADD CONSTRAINT import_files_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.inbound_mails
     ADD CONSTRAINT inbound_mails_pkey PRIMARY KEY (workspace_id, fingerprint);
@@ -928,7 +971,11 @@ CREATE INDEX bulk_operations_going_on ON public.bulk_operations USING btree (wor
 
 CREATE INDEX bulk_operations_old ON public.bulk_operations USING btree (ended_at) WHERE (ended_at IS NOT NULL);
 
-CREATE INDEX bulk_refusals_by_time ON public.bulk_refusals USING btree (operation_id, refused_at, recipient_id);
+CREATE INDEX bulk_refusals_by_address ON public.bulk_refusals USING btree (workspace_id, email_hash) WHERE (email_hash IS NOT NULL);
+
+CREATE INDEX bulk_refusals_by_time ON public.bulk_refusals USING btree (operation_id, refused_at, id);
+
+CREATE INDEX bulk_refusals_of_contact ON public.bulk_refusals USING btree (workspace_id, contact_id) WHERE (contact_id IS NOT NULL);
 
 CREATE INDEX contacts_by_age ON public.contacts USING btree (workspace_id, created_at DESC, id DESC);
 
@@ -955,6 +1002,8 @@ CREATE UNIQUE INDEX events_numbered ON public.events USING btree (workspace_id, 
 CREATE INDEX events_unnumbered ON public.events USING btree (recorded_at) WHERE (seq IS NULL);
 
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
+
+CREATE INDEX import_files_by_age ON public.import_files USING btree (uploaded_at);
 
 CREATE INDEX inbound_mails_by_message ON public.inbound_mails USING btree (message_id) WHERE (message_id IS NOT NULL);
 
@@ -1119,10 +1168,22 @@ ALTER TABLE ONLY public.bulk_batches
     ADD CONSTRAINT bulk_batches_operation FOREIGN KEY (workspace_id, operation_id) REFERENCES public.bulk_operations(workspace_id, id);
 
 ALTER TABLE ONLY public.bulk_operations
+    ADD CONSTRAINT bulk_operations_file FOREIGN KEY (workspace_id, file_id) REFERENCES public.import_files(workspace_id, id);
+
+ALTER TABLE ONLY public.bulk_operations
+    ADD CONSTRAINT bulk_operations_mailbox FOREIGN KEY (workspace_id, mailbox_id) REFERENCES public.mailboxes(workspace_id, id);
+
+ALTER TABLE ONLY public.bulk_operations
+    ADD CONSTRAINT bulk_operations_sequence FOREIGN KEY (workspace_id, sequence_id) REFERENCES public.sequences(workspace_id, id);
+
+ALTER TABLE ONLY public.bulk_operations
     ADD CONSTRAINT bulk_operations_step FOREIGN KEY (workspace_id, step_id) REFERENCES public.steps(workspace_id, id);
 
 ALTER TABLE ONLY public.bulk_operations
     ADD CONSTRAINT bulk_operations_workspace FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.bulk_refusals
+    ADD CONSTRAINT bulk_refusals_contact FOREIGN KEY (workspace_id, contact_id) REFERENCES public.contacts(workspace_id, id);
 
 ALTER TABLE ONLY public.bulk_refusals
     ADD CONSTRAINT bulk_refusals_operation FOREIGN KEY (workspace_id, operation_id) REFERENCES public.bulk_operations(workspace_id, id);
@@ -1147,6 +1208,12 @@ ALTER TABLE ONLY public.feeds
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_workspace FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
+
+ALTER TABLE ONLY public.import_chunks
+    ADD CONSTRAINT import_chunks_file FOREIGN KEY (workspace_id, file_id) REFERENCES public.import_files(workspace_id, id);
+
+ALTER TABLE ONLY public.import_files
+    ADD CONSTRAINT import_files_workspace FOREIGN KEY (workspace_id) REFERENCES public.workspaces(id);
 
 ALTER TABLE ONLY public.inbound_mails
     ADD CONSTRAINT inbound_mails_mailbox FOREIGN KEY (workspace_id, mailbox_id) REFERENCES public.mailboxes(workspace_id, id);

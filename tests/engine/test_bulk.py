@@ -14,7 +14,7 @@ from domain.reading.pages import Slice
 from domain.recipients import Acted
 from domain.refusals import BulkOperationEnded, Invalid, NotFound
 from domain.rules.actor import Actor
-from domain.rules.bulk import BulkAction, BulkStatus, RefusedAlike, summary
+from domain.rules.bulk import BulkAction, BulkKind, BulkStatus, RefusedAlike, summary
 from domain.rules.ids import new_id
 from domain.rules.lifecycle import Status
 from domain.rules.outcomes import Refused
@@ -228,6 +228,6 @@ def test_the_summary_says_for_each_reason_how_many() -> None:
         RefusedAlike("ACTION_NOT_AVAILABLE", Status.PAUSED, 1),
         RefusedAlike("NOT_FOUND", None, 1),
     ]
-    told = summary(BulkAction.PAUSE, dry_run=True, changed=1_812, refused=31, alike=alike)
+    told = summary(BulkKind.PAUSE, dry_run=True, changed=1_812, refused=31, alike=alike)
     assert told == "Would change 1,812, refuse 31: 29 have ended, 1 is paused, 1 is gone."
-    assert summary(BulkAction.STOP, dry_run=False, changed=3, refused=0, alike=[]) == "Changed 3, refused none."
+    assert summary(BulkKind.STOP, dry_run=False, changed=3, refused=0, alike=[]) == "Changed 3, refused none."
