@@ -22,6 +22,7 @@ from api.budget_settling import BudgetSettling
 from api.charges import Places
 from api.exports import EXPORT_PATH, Exports
 from api.http import GraphQLOverHttp
+from api.imports import UPLOAD_PATH, Imports
 from api.inbound_door import INBOUND_PATH, InboundDoor
 from api.limits import BODY_LIMIT_BYTES
 from api.opt_out_page import OptOutPages
@@ -64,6 +65,8 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
         budgets=budgets,
         operations=operations,
         subscriptions=subscriptions,
+        uploads=Places("uploads", of_each=settings.uploads_per_key, in_all=settings.uploads_per_process),
+        exports=Places("exports", of_each=settings.exports_per_key, in_all=settings.exports_per_process),
         try_mailbox=try_mailbox,
     )
     over_http, over_websocket = GraphQLOverHttp(process), GraphQLOverWebSocket(process)
@@ -111,6 +114,7 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
             Route(f"{TEXT_PATH}{{number}}", text_door.take, methods=["POST"]),
             Route(f"{TEXT_PATH}{{number}}/{{message}}", text_door.take, methods=["POST"]),
             Route(f"{EXPORT_PATH}{{name}}", Exports(process).download, methods=["GET"]),
+            Route(UPLOAD_PATH, Imports(process).upload, methods=["POST"]),
             Route("/graphql", over_http.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
             WebSocketRoute("/graphql", over_websocket),
         ],
@@ -119,7 +123,7 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
                 CORSMiddleware,
                 allow_origins=list(settings.allowed_origins),
                 allow_methods=["GET", "POST"],
-                allow_headers=["authorization", "content-type", "accept"],
+                allow_headers=["authorization", "content-type", "accept", "idempotency-key"],
                 allow_credentials=False,  # keys travel in a header that pages set themselves, never in cookies
                 expose_headers=["x-request-id", "retry-after"],
                 max_age=600,

@@ -88,6 +88,17 @@ def refuse_without_scope(
         raise RequestRefused(403, FORBIDDEN, _sentence(missing, caller), requiredScopes=[str(one) for one in missing])
 
 
+def refuse_lacking(caller: Caller, *scopes: Scope) -> None:
+    """Return when the caller has these scopes.
+
+    Raises:
+        RequestRefused: FORBIDDEN, with all that are missing.
+    """
+    missing = in_order({scope for scope in scopes if not allows(caller.scopes, scope)})
+    if missing:
+        raise RequestRefused(403, FORBIDDEN, _sentence(missing, caller), requiredScopes=[str(one) for one in missing])
+
+
 def _sentence(missing: list[Scope], caller: Caller) -> str:
     named = " and ".join(f"“{scope}”" for scope in missing)
     has = ", ".join(in_order(caller.scopes)) or "none"

@@ -89,6 +89,9 @@ class Loaders:
     async def step_of(self, row: Any) -> Any:
         return await self._found("step", row.step_key, sequences.steps_by_ids)
 
+    async def sequence_of(self, row: Any) -> Any:
+        return await self._found("sequence", row.sequence_key, sequences.by_ids)
+
     async def mailbox_of(self, row: Any) -> Any:
         return await self._found("mailbox", row.mailbox_key, mailboxes.by_ids)
 

@@ -8,6 +8,7 @@ from strawberry.types.execution import ExecutionContext
 
 from api.documents import UsePrepared
 from api.mutations.bulk import BulkMutations
+from api.mutations.bulk_contacts import BulkContactMutations
 from api.mutations.deliveries import DeliveryMutations
 from api.mutations.error_groups import ErrorGroupMutations
 from api.mutations.guardrails import GuardrailMutations
@@ -50,6 +51,7 @@ class Mutation(
     DeliveryMutations,
     ErrorGroupMutations,
     BulkMutations,
+    BulkContactMutations,
     WebhookMutations,
     SuppressionMutations,
     WorkspaceMutations,

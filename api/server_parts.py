@@ -50,6 +50,8 @@ class ServerParts:
     budgets: Budgets
     operations: Places
     subscriptions: Places
+    uploads: Places
+    exports: Places
     try_mailbox: TryMailbox | None = None
     selections: Selections = field(default_factory=Selections)
     closing: asyncio.Event = field(default_factory=asyncio.Event)  # set when this server is told to end

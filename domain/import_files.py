@@ -5,10 +5,11 @@ Source: api.md "Bulk".
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO, Final
 from uuid import UUID
+
+import orjson
 
 from domain.database import Tx, tx
 from domain.refusals import Invalid
@@ -22,41 +23,42 @@ KEPT: Final = timedelta(hours=24)
 _PIECE_BYTES: Final = 1_048_576
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A file that was taken in, and what its columns are taken for."""
-
-    id: UUID
-    columns: Sequence[Column]
-
-
-async def keep(workspace_id: UUID, actor: Actor, name: str, stream: BinaryIO) -> Kept:
-    """Keep a file of contacts, read from its beginning, and return it with its columns.
+def columns_in(stream: BinaryIO) -> list[Column]:
+    """Return the columns of a file, read from its beginning, as their names are understood.
 
     Raises:
-        Invalid: it is no CSV file with a header, it is too large, or its name cannot be stored.
+        Invalid: it is no CSV file with a header.
+    """
+    stream.seek(0)
+    try:
+        return columns_of(stream)
+    except CsvUnusable as problem:
+        raise Invalid(str(problem), field=["file"]) from None
+
+
+async def keep(workspace_id: UUID, actor: Actor, name: str, stream: BinaryIO, columns: Sequence[Column]) -> UUID:
+    """Keep a file of contacts, which has these columns, and return it.
+
+    Raises:
+        Invalid: it is too large, or its name cannot be stored.
     """
     shown = name.strip()
     if not 1 <= len(shown) <= NAME_LENGTH or not shown.isprintable():
         raise Invalid(f"The name of the file has 1 to {NAME_LENGTH} printable characters.", field=["name"])
-    stream.seek(0)
-    try:
-        columns = columns_of(stream)
-    except CsvUnusable as problem:
-        raise Invalid(str(problem), field=["file"]) from None
     size_bytes = stream.seek(0, io.SEEK_END)
     if size_bytes > BYTES_AT_MOST:
         raise Invalid(f"A file has {BYTES_AT_MOST:,} bytes at most. Split it.", field=["file"])
 
-    async def work(t: Tx) -> Kept:
+    async def work(t: Tx) -> UUID:
         file_id = new_id()
         await t.execute(
-            "INSERT INTO import_files (id, workspace_id, name, size_bytes, actor_kind, actor_id, uploaded_at) "
-            "VALUES ($2, $1, $3, $4, $5, $6, now())",
+            "INSERT INTO import_files (id, workspace_id, name, size_bytes, headings, actor_kind, actor_id, "
+            "uploaded_at) VALUES ($2, $1, $3, $4, $5, $6, $7, now())",
             t.workspace_id,
             file_id,
             shown,
             size_bytes,
+            orjson.dumps([column.name.replace("\0", "") for column in columns]).decode(),
             actor.kind,
             actor.id,
         )
@@ -71,7 +73,7 @@ async def keep(workspace_id: UUID, actor: Actor, name: str, stream: BinaryIO) ->
                 piece,
             )
             position += 1
-        return Kept(file_id, columns)
+        return file_id
 
     return await tx(workspace_id, work, rings=False)
 

@@ -45,10 +45,14 @@ class Settings:
     budget_points: int = 200_000  # of each key and each person: a burst that keeps one process busy for 20 seconds
     budget_points_per_second: int = 2_000  # restored: about a fifth of what one process can do
     query_seconds: int = 10  # then it is stopped
-    operations_per_key: int = 50  # at once, in one process; so are the next three
+    operations_per_key: int = 50  # at once, in one process; so are the next seven
     operations_per_process: int = 500
     subscriptions_per_key: int = 1_000
     subscriptions_per_process: int = 10_000
+    uploads_per_key: int = 2
+    uploads_per_process: int = 10
+    exports_per_key: int = 3
+    exports_per_process: int = 15
     reach: Reach = PUBLIC_ONLY  # what may be called on behalf of a workspace
     sign_in: SignIn | None = None  # of people; None: API keys only
     log_level: str = "INFO"
@@ -114,6 +118,10 @@ def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         ("RELANCE_OPERATIONS_PER_PROCESS", "operations_per_process", 1, 100_000),
         ("RELANCE_SUBSCRIPTIONS_PER_KEY", "subscriptions_per_key", 1, 1_000_000),
         ("RELANCE_SUBSCRIPTIONS_PER_PROCESS", "subscriptions_per_process", 1, 1_000_000),
+        ("RELANCE_UPLOADS_PER_KEY", "uploads_per_key", 1, 1_000),
+        ("RELANCE_UPLOADS_PER_PROCESS", "uploads_per_process", 1, 1_000),
+        ("RELANCE_EXPORTS_PER_KEY", "exports_per_key", 1, 1_000),
+        ("RELANCE_EXPORTS_PER_PROCESS", "exports_per_process", 1, 1_000),
     ):
         if text := environment.get(name):
             if text.isascii() and text.isdigit() and least <= int(text) <= most:

@@ -26,8 +26,10 @@ from domain.reading.trial_mails import STATE_MEANING, TestEmailState
 from domain.rules.access import ROLE_MEANING, Role
 from domain.rules.actor import ActorKind
 from domain.rules.bulk import ACTION_MEANING as BULK_ACTION_MEANING
+from domain.rules.bulk import KIND_MEANING, BulkAction, BulkKind, BulkStatus
 from domain.rules.bulk import STATUS_MEANING as BULK_STATUS_MEANING
-from domain.rules.bulk import BulkAction, BulkStatus
+from domain.rules.contact_csv import MEANING as COLUMN_MEANING
+from domain.rules.contact_csv import Meaning
 from domain.rules.filling_in import Problem, ProblemCode
 from domain.rules.forecast import ASSUMPTION_MEANING, DAY_OFF_MEANING, Assumption, DayOffReason
 from domain.rules.guardrails import CAUSE_MEANING, GuardrailCause
@@ -61,6 +63,8 @@ def _publish(enum: type[E], name: str, description: str, meanings: Mapping[E, st
 
 
 _publish(BulkAction, "BulkAction", "What can be done to many recipients at once.", BULK_ACTION_MEANING)
+_publish(BulkKind, "BulkKind", "What an operation on many does.", KIND_MEANING)
+_publish(Meaning, "ImportColumnMeaning", "What a column of an imported file says.", COLUMN_MEANING)
 _publish(BulkStatus, "BulkStatus", "How far an operation on many is.", BULK_STATUS_MEANING)
 _publish(Role, "UserRole", "What a person may do.", ROLE_MEANING)
 _publish(Status, "RecipientStatus", "Where a recipient stands.", STATUS_MEANING)

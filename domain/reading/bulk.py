@@ -1,7 +1,7 @@
 """Operations on many recipients: how far each is, and whom it refused."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -23,7 +23,7 @@ class BulkOperationRow:
     type_name: ClassVar[str] = "BulkOperation"
     COLUMNS: ClassVar[tuple[str, ...]] = (
         *("id", "action", "step_id", "dry_run", "status", "matched", "done", "changed", "unchanged", "refused"),
-        *("in_flight", "actor_kind", "actor_id", "created_at", "ended_at", "sequence_id", "file_id", "counts"),
+        *("in_flight", "actor_kind", "actor_id", "created_at", "ended_at", "sequence_id", "counts"),
     )
 
     key: UUID
@@ -42,8 +42,8 @@ class BulkOperationRow:
     created_at: datetime
     ended_at: datetime | None
     sequence_key: UUID | None
-    file_key: UUID | None
-    counts: Mapping[str, int]
+    counts: Mapping[str, int] = field(hash=False)
+    file_name: str | None
 
     @property
     def id(self) -> str:
@@ -73,8 +73,8 @@ class ImportCounts:
 
 
 _ACTIONS: Final = {BulkKind(action): action for action in BulkAction}
-_FIELDS: Final = tuple(field.name for field in fields(BulkOperationRow))
-_COUNTED: Final = tuple(field.name for field in fields(ImportCounts))
+_FIELDS: Final = tuple(one.name for one in fields(BulkOperationRow))
+_COUNTED: Final = tuple(one.name for one in fields(ImportCounts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ def _to_refusal(values: Sequence[Any]) -> BulkRefusalRow:
 
 NEWEST_FIRST: Final = Order(mark="blk.created_at_desc", column="o.created_at", id_column="o.id")
 OPERATIONS: Final = Listing(
-    columns=columns_of("o", BulkOperationRow.COLUMNS),
-    source="FROM bulk_operations o",
+    columns=[*columns_of("o", BulkOperationRow.COLUMNS), "i.name"],
+    source="FROM bulk_operations o LEFT JOIN import_files i ON i.workspace_id = o.workspace_id AND i.id = o.file_id",
     living=("o.workspace_id = $1",),
     make=_to_operation,
 )

@@ -13,7 +13,17 @@ from typing import BinaryIO, Final, Self
 from domain.rules.addresses import EmailInvalid, TimeZoneUnknown, address_key, check_time_zone, normalise_email
 from domain.rules.csv_records import CsvUnusable, Record, read_records
 
-__all__ = ["BadRow", "Column", "ContactReader", "ContactRow", "CsvUnusable", "Meaning", "columns_of", "read_contacts"]
+__all__ = [
+    "BadRow",
+    "Column",
+    "ContactReader",
+    "ContactRow",
+    "CsvUnusable",
+    "Meaning",
+    "columns_of",
+    "problem_with",
+    "read_contacts",
+]
 
 FIELD_NAME_LIMIT: Final = 100
 COLUMNS_LIMIT: Final = 500
@@ -33,6 +43,19 @@ class Meaning(StrEnum):
     EXTERNAL_ID = "EXTERNAL_ID"
     CUSTOM_FIELD = "CUSTOM_FIELD"
     IGNORED = "IGNORED"
+
+
+MEANING: Final[Mapping[Meaning, str]] = {
+    Meaning.EMAIL: "The address.",
+    Meaning.FIRST_NAME: "The first name.",
+    Meaning.LAST_NAME: "The last name.",
+    Meaning.COMPANY: "The company.",
+    Meaning.PHONE: "The phone number.",
+    Meaning.TIME_ZONE: "The time zone, such as Europe/Paris.",
+    Meaning.EXTERNAL_ID: "Your own id of the person.",
+    Meaning.CUSTOM_FIELD: "A custom field.",
+    Meaning.IGNORED: "Nothing that is kept.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +265,15 @@ def _time_zone_problem(name: str) -> str | None:
         check_time_zone(name)
     except TimeZoneUnknown as refusal:
         return str(refusal)
+    return None
+
+
+def problem_with(columns: Sequence[Column]) -> str | None:
+    """Return why contacts cannot be read from these columns until one of them is said to be something else."""
+    try:
+        _Header.of(columns)
+    except CsvUnusable as problem:
+        return str(problem)
     return None
 
 

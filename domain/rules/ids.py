@@ -36,6 +36,7 @@ class Prefix(StrEnum):
     AUDIT_ENTRY = "aud"
     TEST_EMAIL = "tst"
     BULK_OPERATION = "blk"
+    IMPORT_FILE = "fil"
 
 
 class IdMalformed(Exception):

@@ -72,7 +72,7 @@ NOT_PERSONAL: Final[Mapping[str, tuple[str, ...]]] = {
     "feeds": ("epoch",),
     "idempotency_keys": ("key", "mutation", "input_digest", "answer"),  # ids alone, for a day
     "import_chunks": ("content",),  # gone once it was imported, after a day at the latest
-    "import_files": ("name", "actor_kind"),
+    "import_files": ("name", "headings", "actor_kind"),
     "inbound_mails": ("fingerprint", "source", "outcome"),
     "mailboxes": (
         *("address", "address_key", "display_name", "state", "state_code", "state_message", "held_back_by"),

@@ -214,6 +214,7 @@ CREATE TABLE public.import_files (
     workspace_id uuid NOT NULL,
     name character varying(200) NOT NULL,
     size_bytes integer NOT NULL,
+    headings jsonb NOT NULL,
     actor_kind character varying(10) NOT NULL,
     actor_id uuid,
     uploaded_at timestamp with time zone NOT NULL,

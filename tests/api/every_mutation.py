@@ -134,6 +134,25 @@ async def _bulk(api: Api) -> dict[str, Any]:
     return {"action": "PAUSE", "filter": {"sequenceId": seq(world.sequence_id)}}
 
 
+async def _import(api: Api) -> dict[str, Any]:
+    world = await _running(api, people=1)
+    answer = await api.http.post(
+        "/imports", content="email\nimported@people.example\n", headers={"authorization": f"Bearer {api.key.secret}"}
+    )
+    assert answer.status_code == 201, answer.text
+    return {"fileId": answer.json()["fileId"], "enroll": {"sequenceId": seq(world.sequence_id)}}
+
+
+async def _bulk_enrollment(api: Api) -> dict[str, Any]:
+    world = await _running(api, people=1)
+    return {"filter": {"search": "Person"}, "enroll": {"sequenceId": seq(world.sequence_id)}}
+
+
+async def _bulk_suppression(api: Api) -> dict[str, Any]:
+    world = await _running(api, people=1)
+    return {"recipients": {"sequenceId": seq(world.sequence_id)}, "note": "They asked us."}
+
+
 async def _ordered(api: Api) -> dict[str, Any]:
     made = await api.change("bulkOperationCreate", await _bulk(api), "bulkOperation { id }")
     return {"id": made["bulkOperation"]["id"]}
@@ -270,6 +289,9 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "recipientsApply": _apply,
     "bulkOperationCreate": _bulk,
     "bulkOperationCancel": _ordered,
+    "contactsImport": _import,
+    "bulkEnrollmentCreate": _bulk_enrollment,
+    "bulkSuppressionCreate": _bulk_suppression,
     "deliveryResolve": _unconfirmed,
     "taskComplete": lambda api: _plus(_task(api), note="Done."),
     "pendingActionAssign": _assigned,

@@ -7,6 +7,7 @@ import pytest
 
 from api import budget, limits
 from api.admission import MUTATION_SECONDS
+from domain.import_files import BYTES_AT_MOST
 from domain.settings import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "limits.md").read_text(encoding="utf-8")
@@ -32,6 +33,7 @@ EXAMPLE = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8
         ("introspectionDepth", limits.INTROSPECTION_DEPTH_LIMIT),
         ("rows", limits.ROW_LIMIT),
         ("eventRows", limits.EVENT_ROW_LIMIT),
+        ("upload", BYTES_AT_MOST),
     ],
 )
 def test_the_table_says_the_number(name: str, allowed: int) -> None:
@@ -42,6 +44,7 @@ def test_points_and_settings_are_those_of_the_code() -> None:
     for what, points in (
         ("an operation", budget.OPERATION_COST),
         ("each mutation in it", budget.MUTATION_COST),
+        ("an upload or a download", budget.OPERATION_COST + budget.MUTATION_COST),
         ("an introspection", budget.INTROSPECTION_COST),
         ("a document that is wrong or exceeds a limit", budget.REFUSED_COST),
     ):
@@ -55,6 +58,10 @@ def test_points_and_settings_are_those_of_the_code() -> None:
         "operations_per_process",
         "subscriptions_per_key",
         "subscriptions_per_process",
+        "uploads_per_key",
+        "uploads_per_process",
+        "exports_per_key",
+        "exports_per_process",
     ):
         default = defaults[name]
         assert f"| `RELANCE_{name.upper()}` | {default:,}" in PAGE, name

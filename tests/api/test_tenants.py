@@ -5,6 +5,7 @@ Source: reliability.md 2.25, R23.
 """
 
 import copy
+import io
 import json
 from collections.abc import Iterator
 from typing import Any, Final
@@ -17,7 +18,7 @@ from graphql import (
     get_named_type,
 )
 
-from domain import authoring, bulk, contacts, enrolment, keys, pending, sequences, users
+from domain import authoring, bulk, contacts, enrolment, import_files, keys, pending, sequences, users
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.plans import SequenceSettings
@@ -48,6 +49,7 @@ _TABLES: Final = {
     Prefix.SUPPRESSION: "suppressions",
     Prefix.TEST_EMAIL: "test_emails",
     Prefix.BULK_OPERATION: "bulk_operations",
+    Prefix.IMPORT_FILE: "import_files",
     Prefix.AUDIT_ENTRY: "audit_entries",
 }
 Path = tuple[str, ...]
@@ -60,6 +62,8 @@ async def their_world(api: Api) -> Api:
     for name in ("recipientRetry", "webhookDeliveryRedeliver", "suppressionDelete"):
         await EXAMPLES[name](theirs)
     await _their_task(theirs)
+    file = io.BytesIO(b"email\nx@y.example\n")
+    await import_files.keep(workspace_id, theirs.actor, "theirs.csv", file, import_files.columns_in(file))
     await bulk.create(workspace_id, ENGINE, BulkAction.PAUSE, EVERYTHING)
     await users.create(workspace_id, "Their Ada", external_subject="idp|ada")
     await contacts.upsert(workspace_id, ContactFields(values={"email": "x@y.example", "external_id": "partner-7"}))

@@ -25,7 +25,8 @@ from tests.world import make_world, statuses
 
 async def uploaded(workspace_id: UUID, actor: Actor, text: str | bytes) -> UUID:
     content = text.encode() if isinstance(text, str) else text
-    return (await import_files.keep(workspace_id, actor, "people.csv", io.BytesIO(content))).id
+    stream = io.BytesIO(content)
+    return await import_files.keep(workspace_id, actor, "people.csv", stream, import_files.columns_in(stream))
 
 
 async def carried_out() -> None:
@@ -138,15 +139,13 @@ async def test_a_cut_batch_is_taken_once_and_cancelling_leaves_the_rest(
 async def test_columns_are_what_the_caller_says_and_what_leaves_open_who_is_meant_is_refused(
     workspace_id: UUID, actor: Actor
 ) -> None:
-    file_id = await uploaded(
-        workspace_id, actor, "email,Email,Score,Secret,Company\nold@a.test,new@a.test,7,x,Bär\n"
-    )
+    file_id = await uploaded(workspace_id, actor, "email,Email,Score,Secret,Company\nold@a.test,new@a.test,7,x,Bär\n")
     with pytest.raises(Invalid, match="Two columns name the address"):
         await bulk_imports.order(workspace_id, actor, file_id)
     with pytest.raises(Invalid, match="no column “E-mail”"):
         await bulk_imports.order(workspace_id, actor, file_id, columns=[Column("E-mail", Meaning.EMAIL)])
+    gone = [Column("email", Meaning.IGNORED), Column("Email", Meaning.IGNORED)]
     with pytest.raises(Invalid, match="No column is called email"):
-        gone = [Column("email", Meaning.IGNORED), Column("Email", Meaning.IGNORED)]
         await bulk_imports.order(workspace_id, actor, file_id, columns=gone)
     meant = [
         Column("email", Meaning.CUSTOM_FIELD, "old address"),
@@ -172,7 +171,9 @@ async def test_erasing_a_person_clears_the_refused_rows_about_them_and_old_files
 ) -> None:
     known = await contacts.upsert(workspace_id, ContactFields(values={"email": "ann@a.test", "external_id": "1"}))
     text = "email,external_id,note\nANN@a.test,2,her secret\nbo@a.test,3,x\nbo@a.test,4,his secret\n"
-    operation_id = await bulk_imports.order(workspace_id, actor, await uploaded(workspace_id, actor, text), dry_run=True)
+    operation_id = await bulk_imports.order(
+        workspace_id, actor, await uploaded(workspace_id, actor, text), dry_run=True
+    )
     await carried_out()
     assert [one.code for one in await refusals(workspace_id, operation_id)] == [
         "CONTACT_AMBIGUOUS",

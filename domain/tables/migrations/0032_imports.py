@@ -4,6 +4,7 @@ from tortoise.migrations import operations as ops
 TABLES = [
     """CREATE TABLE import_files (
         id uuid PRIMARY KEY, workspace_id uuid NOT NULL, name varchar(200) NOT NULL, size_bytes int NOT NULL,
+        headings jsonb NOT NULL,
         actor_kind varchar(10) NOT NULL, actor_id uuid, uploaded_at timestamptz NOT NULL, emptied_at timestamptz)""",
     # A row for each mebibyte; gone once the file has been imported, after a day at the latest.
     """CREATE TABLE import_chunks (
