@@ -4,7 +4,7 @@ Columns that point to another table are plain UUIDs here: the foreign keys are c
 and made by hand in the migrations, which Tortoise cannot express. Tables with a natural key of two columns
 (events, tallies, recipient_steps, sequence_mailboxes) have no model either: they are only ever written by
 set-based SQL, and stand in migration 0002; likewise error_group_retries in 0012,
-idempotency_keys and audit_entries in 0013, the tables of bulk operations in 0028 and of imported files in 0031, and
+idempotency_keys and audit_entries in 0013, the tables of bulk operations in 0028 and of imported files in 0032, and
 workspace_events, which triggers write, in 0029.
 """
 
