@@ -19,7 +19,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Send
 
 from api.context import Caller
-from api.errors import formatted
+from api.errors import RequestRefused, formatted
 from api.key_set import KeySetUnreachable
 from api.ring import Batch
 from api.server_parts import ServerParts
@@ -80,10 +80,13 @@ async def subscription_stream(
     else:
 
         async def following() -> AsyncGenerator[bytes, None]:
-            with process.subscriptions.taken(caller), joined as selection:
-                async with aclosing(_events(process, batches, selection, secret, request_id)) as events:
-                    async for chunk in events:
-                        yield chunk
+            try:
+                with process.subscriptions.taken(caller), joined as selection:
+                    async with aclosing(_events(process, batches, selection, secret, request_id)) as events:
+                        async for chunk in events:
+                            yield chunk
+            except RequestRefused as full:  # by others, since the request came in
+                yield _told(full, request_id) + _COMPLETE
 
         body = following()
     headers = {"x-request-id": request_id, "cache-control": "no-store", "x-accel-buffering": "no"}

@@ -48,7 +48,7 @@ from api.types.step_errors import StepErrorConnection
 from api.types.suppressions import SuppressionConnection
 from api.types.users import UserConnection
 from api.types.webhooks import WebhookDeliveryConnection, WebhookDeliveryFilter, WebhookEndpointConnection
-from domain import feed
+from domain import feed, workspace_feed
 from domain.reading import (
     audit,
     bulk,
@@ -358,6 +358,14 @@ class Query(PreviewQueries, HolidayCalendarQueries):
             counted=counted(info),
         )
         return connection(RecipientEventConnection, page)
+
+    @query(
+        "Where `workspaceEvents` stand now. Read it before your lists, and subscribe after it: nothing is missed in "
+        "between.",
+        scope=Scope.READ,
+    )
+    async def workspace_events_cursor(self, info: Info) -> str | None:
+        return (await workspace_feed.after(info.context.caller.workspace_id, None)).cursor
 
     @query(
         "When the steps of a sequence would come for somebody enrolled now, also before it is activated. Null when "

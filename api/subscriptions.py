@@ -152,8 +152,8 @@ class Subscription:
 
     @subscription(
         "Each change of a mailbox, a sequence, a contact, a pending action, of bulk work or of the suppression list, "
-        "in one order. Subscribe, wait for the first ping, then read your lists: nothing is missed in between. "
-        "RESYNC_REQUIRED as for `recipientEvents`, which tells of the recipients.",
+        "in one order. Read `workspaceEventsCursor`, then your lists, and subscribe after it: nothing is missed in "
+        "between. RESYNC_REQUIRED as for `recipientEvents`, which tells of the recipients.",
         scope=Scope.READ,
     )
     async def workspace_events(

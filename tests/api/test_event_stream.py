@@ -3,11 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from api.server_parts import ServerParts
 from domain import feed, keys, recipients
 from domain.settings import Settings
 from tests.api.conftest import PATIENCE_SECONDS, Api, serving
@@ -123,6 +125,45 @@ async def test_a_reader_who_leaves_leaves_nothing_behind(api: Api) -> None:
         await anext(response.aiter_text())
         assert len(api.process.selections) == 1
     await _nobody_follows(api)
+
+
+async def test_streams_and_sockets_share_the_places_of_a_key(api: Api, settings: Settings) -> None:
+    query = "subscription ($after: String) { workspaceEvents(after: $after) { type } }"
+    async with (
+        serving(replace(settings, subscriptions_per_key=2)) as running,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.config.port}", timeout=PATIENCE_SECONDS) as http,
+    ):
+        process: ServerParts = running.config.app.state.process  # type: ignore[union-attr]
+        two = replace(api, url=str(http.base_url).rstrip("/"), http=http, process=process)
+        asked = {"query": query, "variables": await two.ask("{ after: workspaceEventsCursor }")}
+        headers = {"authorization": f"Bearer {api.key.secret}", "accept": STREAM}
+
+        async def refused_by_stream() -> bool:
+            async with http.stream("POST", "/graphql", json=asked, headers=headers) as response:
+                if response.status_code == 200:
+                    return False
+                (error,) = json.loads(await response.aread())["errors"]
+                assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+                assert error["extensions"]["limit"] == "subscriptionsPerKey"
+                return True
+
+        async with http.stream("POST", "/graphql", json=asked, headers=headers) as response:
+            chunks = _chunks(response)
+            await api.world(people=0)
+            told = (await anext(chunks))[1]["data"]["workspaceEvents"]["type"]
+            assert told in ("mailbox.connected", "sequence.created")
+            async with two.socket() as socket:
+                await socket.start(query)
+                assert (await socket.any_message())["type"] == "ping"
+                assert await refused_by_stream()
+                await socket.start(query)
+                message = await socket.message()
+                assert message["payload"][0]["extensions"]["limit"] == "subscriptionsPerKey"
+        for _ in range(300):  # the stream that has ended gives its place back
+            if not await refused_by_stream():
+                return
+            await asyncio.sleep(0.05)
+        pytest.fail("its place is still taken")
 
 
 async def test_an_apollo_link_is_told_that_persisted_queries_are_not_supported(api: Api) -> None:

@@ -11,9 +11,6 @@ MEANT = {
     "introspection": "the schema is public: /schema.graphql gives it to everybody",
     "field suggestions": "the same; a typo is answered with what was meant",
     "GET queries": "GET reads and never changes, and a key is a header that no other page can set",
-    "alias overloading": "its aliases are all of __typename, which costs nothing; others are counted",
-    "field duplication": "the same field is merged into one, and a document has no more than 2,000 tokens",
-    "directive overloading": "unknown directives are refused before anything is executed, each with its place",
 }
 
 
@@ -62,4 +59,5 @@ async def test_without_a_key_graphql_cop_finds_nothing(api: Api) -> None:
 
 
 async def test_with_a_key_graphql_cop_finds_only_what_is_meant_to_be_there(api: Api) -> None:
-    assert await _findings(api, api.key.secret) <= MEANT.keys()
+    found = await _findings(api, api.key.secret)
+    assert found == MEANT.keys()
