@@ -44,6 +44,9 @@ from domain.settings import Settings
 _KEYS_CHECKED_EVERY_SECONDS: Final = 2.0
 _GRACEFUL_SECONDS: Final = 10
 _LOOKED_EVERY_SECONDS: Final = 0.02
+# Longer than proxies and clients keep an idle connection (60 seconds as a rule): whoever closes first while the other
+# is sending loses that request.
+KEPT_IDLE_SECONDS: Final = 75
 
 
 def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> Starlette:
@@ -174,6 +177,7 @@ def server(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> uvic
         ws_ping_interval=PING_EVERY_SECONDS,
         ws_ping_timeout=PONG_WITHIN_SECONDS,
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        timeout_keep_alive=KEPT_IDLE_SECONDS,
     )
     return ApiServer(config)
 

@@ -1,5 +1,6 @@
 """What people and partners do with what came back: absences, companies, reclassifying, and the door for providers."""
 
+import asyncio
 import base64
 import time
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,9 @@ from uuid import UUID
 
 import httpx
 import pytest
+from starlette.requests import Request
 
+from api.inbound_door import Hands, InboundDoor
 from domain import inbound
 from domain.contacts import ContactFields
 from domain.database import fetch
@@ -16,7 +19,7 @@ from domain.enrolment import Candidate, Enrolment, enroll
 from domain.plans import SequenceSettings
 from domain.rules.ids import Prefix, to_public
 from domain.rules.webhooks import signature
-from tests.api.conftest import Api, rcp
+from tests.api.conftest import PATIENCE_SECONDS, Api, rcp
 from tests.api.incoming_world import due, send, sent_id, shown, take
 from tests.engine.sending_world import set_row
 from tests.inbound.mails import delivery_report, letter
@@ -245,6 +248,38 @@ async def test_a_mail_over_the_limit_is_refused_before_it_is_read(api: Api) -> N
     provider = await _provider(api)
     response = await provider.hand_in(b"x" * (25 * 1024 * 1024 + 1))
     assert response.status_code == 413
+
+
+async def test_a_process_holds_so_many_bytes_of_mails_and_lets_them_go(api: Api) -> None:
+    door = InboundDoor(api.process, Hands(at_most=1_000))
+    halfway, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> dict[str, Any]:
+        if not halfway.is_set():
+            halfway.set()
+            return {"type": "http.request", "body": b"x" * 900, "more_body": True}
+        await go_on.wait()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def at_once() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"x" * 200, "more_body": False}
+
+    def request(receive: Any) -> Request:
+        return Request({"type": "http", "headers": [], "path_params": {"workspace": "nonsense"}}, receive)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        first = asyncio.create_task(door.take(request(slowly)))
+        await halfway.wait()
+        for _ in range(1_000):
+            if door.hands.held:
+                break
+            await asyncio.sleep(0)
+        full = await door.take(request(at_once))
+        assert (full.status_code, full.headers["retry-after"]) == (503, "10")
+        go_on.set()
+        assert (await first).status_code == 401
+        assert (await door.take(request(at_once))).status_code == 401
+    assert door.hands.held == 0
 
 
 async def test_the_secret_before_is_good_for_a_day_unless_it_is_ended(api: Api) -> None:

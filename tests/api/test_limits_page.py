@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from api import budget, limits
+from api import budget, inbound_door, limits
 from api.admission import MUTATION_SECONDS
+from api.app import KEPT_IDLE_SECONDS
 from domain.import_files import BYTES_AT_MOST
 from domain.settings import Settings
 
@@ -67,3 +68,11 @@ def test_points_and_settings_are_those_of_the_code() -> None:
         assert f"| `RELANCE_{name.upper()}` | {default:,}" in PAGE, name
         assert f"#RELANCE_{name.upper()}={default}\n" in EXAMPLE, name
     assert f"a mutation has {MUTATION_SECONDS}" in PAGE
+
+
+def test_doors_without_a_key_and_idle_connections_have_the_bounds_of_the_code() -> None:
+    for bound in (inbound_door.BYTES_AT_MOST, inbound_door.BYTES_IN_HAND_AT_MOST):
+        assert f"{bound:,} bytes" in PAGE
+    assert f"{inbound_door.BODY_SECONDS} seconds (408)" in PAGE
+    assert f"is kept for {KEPT_IDLE_SECONDS} seconds" in PAGE
+    assert KEPT_IDLE_SECONDS > 60, "a proxy that keeps its connections for a minute would lose requests"
