@@ -194,6 +194,11 @@ def _account(row: asyncpg.Record) -> Account | TextAccount:
             sealed_token=row["sms_token"],
             test_mode=row["test_mode"],
         )
+    return email_account(row)
+
+
+def email_account(row: asyncpg.Record) -> Account:
+    """Return how to reach a mailbox, of a row with its columns, `mailbox_id` and the workspace's `test_mode`."""
     return Account(
         mailbox_id=row["mailbox_id"],
         address=row["address"],

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from domain.claims import Account, SealedSigner
+from domain import mailbox_answers
+from domain.claims import Account, email_account
 from domain.database import Tx, fetch, tx
 from domain.previewing import Preview
 from domain.refusals import (
@@ -192,29 +193,19 @@ async def claim() -> Trial | None:
         if found is None or row is None or row["state"] != "HANDING_OVER":
             return None
         (m,) = await t.fetch(_ACCOUNT, row["workspace_id"], found["id"])
-        account = Account(
-            mailbox_id=m["mailbox_id"],
-            address=m["address"],
-            display_name=m["display_name"],
-            host=m["smtp_host"],
-            port=m["smtp_port"],
-            security=m["smtp_security"],
-            username=m["smtp_username"],
-            sealed_password=m["smtp_password"],
-            dkim=SealedSigner(m["dkim_domain"], m["dkim_selector"], m["dkim_key"]) if m["dkim_key"] else None,
-            test_mode=m["test_mode"],
-        )
-        return Trial(row["id"], row["workspace_id"], row["to_address"], row["mime"], account)
+        return Trial(row["id"], row["workspace_id"], row["to_address"], row["mime"], email_account(m))
 
     return await tx(None, work, rings=False)
 
 
 async def record(trial: Trial, outcome: Outcome) -> None:
-    """Note what became of a test mail. What it said is not kept."""
+    """Note what became of a test mail, and on its mailbox what that means for it, as for a step's mail. What it said is
+    not kept."""
     state = "SENT" if isinstance(outcome, Sent) else "UNCONFIRMED" if isinstance(outcome, Unknown) else "FAILED"
     reply: str | None = getattr(outcome, "reply", None)
 
     async def work(t: Tx) -> None:
+        await mailbox_answers.note(t, trial.account.mailbox_id, outcome)
         await t.execute(
             "UPDATE test_emails SET state = $3, reply = $4, mime = NULL WHERE workspace_id = $1 AND id = $2",
             t.workspace_id,

@@ -16,24 +16,24 @@ from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
-from domain import delivery, marking, sending, signals, signing_keys
-from domain.claims import Account, Claim, TextAccount
+from domain import delivery, marking, sending, signals
+from domain.claims import Claim, TextAccount
 from domain.connections import is_an_outage
 from domain.delivery import Result
 from domain.faults import point
 from domain.marking import Mark
 from domain.opting_out import OptOutLinks
 from domain.rules import text_paths
-from domain.rules.dkim import Signer
 from domain.rules.network import PUBLIC_ONLY, Reach
 from domain.rules.outcomes import MailboxBroken, NotSendable, Outcome, Unknown, is_the_mailboxes
-from domain.secrets import SecretUnreadable, Vault
+from domain.secrets import Vault
 from workers.batching import Batching
 from workers.composing import Letter, composed, texted
 from workers.sandbox import SandboxSession
-from workers.smtp import SmtpAccount, SmtpSession
+from workers.smtp import SmtpSession
 from workers.smtp_pool import SmtpPool
 from workers.text_gateway import TextGateway, TextMessage, open_text_account
+from workers.unsealing import reached, signed
 
 log = logging.getLogger("relance.sender")
 
@@ -165,17 +165,16 @@ class Sender:
         if isinstance(letter, NotSendable):
             await self._finish(claim, letter)
             return
-        account = self._open(claim.account, claim.workspace_id)
+        account = reached(self._vault, claim.workspace_id, claim.account, self._reach)
         if isinstance(account, MailboxBroken):
             await self._finish(claim, account)
             return
-        signed = self._signed(letter, claim, claim.account)
-        if isinstance(signed, MailboxBroken):
-            await self._finish(claim, signed)
+        mime = signed(self._vault, claim.workspace_id, claim.account, letter.mime)
+        if isinstance(mime, MailboxBroken):
+            await self._finish(claim, mime)
             return
-        letter = signed
         async with self._pool.session(claim.account.mailbox_id, account) as session:
-            await self._hand_over(claim, letter, session)
+            await self._hand_over(claim, replace(letter, mime=mime), session)
 
     async def _hand_over(self, claim: Claim, letter: Letter, session: SmtpSession | SandboxSession) -> None:
         if self._stopping or claim.message_id in self._held_back:
@@ -267,28 +266,6 @@ class Sender:
             await asyncio.sleep(pause_seconds)
         return bool(await delivery.record(workspace_id, [result]))
 
-    def _open(self, account: Account, workspace_id: UUID) -> SmtpAccount | MailboxBroken:
-        password = None
-        if account.sealed_password is not None:
-            try:
-                password = self._vault.open(
-                    account.sealed_password, workspace_id, "mailboxes.smtp_password", account.mailbox_id
-                )
-            except SecretUnreadable as problem:
-                return MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", str(problem))
-        return smtp_account(account, password, self._reach)
-
-    def _signed(self, letter: Letter, claim: Claim, account: Account) -> Letter | MailboxBroken:
-        """Return the letter, signed where its mailbox has a key: never unsigned because the key cannot be read."""
-        key = account.dkim
-        if key is None:
-            return letter
-        try:
-            private = self._vault.open(key.sealed_key, claim.workspace_id, signing_keys.PLACE, account.mailbox_id)
-        except SecretUnreadable as problem:
-            return MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", str(problem))
-        return replace(letter, mime=Signer(key.domain, key.selector, private).signed(letter.mime))
-
     async def _mark_all(self, marks: Sequence[Mark]) -> list[bool | None]:
         """Return for each whether it may go out; None for all when they could not be marked together."""
         try:
@@ -321,17 +298,3 @@ def _composed(claim: Claim, compose: Callable[[Claim], _Made | NotSendable]) -> 
     except Exception:  # a mistake of ours: shown, and not tried again and again
         log.exception("message %s could not be composed", claim.message_id)
         return NotSendable("INTERNAL_ERROR", str(claim.message_id))
-
-
-def smtp_account(account: Account, password: str | None, reach: Reach) -> SmtpAccount:
-    """Return how the SMTP client reaches a mailbox."""
-    return SmtpAccount(
-        host=account.host,
-        port=account.port,
-        security=account.security,  # type: ignore[arg-type]  # the CHECK constraint keeps it to the three
-        username=account.username,
-        password=password,
-        local_hostname=account.address.rpartition("@")[2],
-        reach=reach,
-        test_mode=account.test_mode,
-    )

@@ -7,14 +7,13 @@ import asyncio
 import logging
 from typing import Final
 
-from domain import signing_keys, trial_mails
-from domain.rules.dkim import Signer
+from domain import trial_mails
 from domain.rules.network import Reach
 from domain.rules.outcomes import MailboxBroken, Outcome
-from domain.secrets import SecretUnreadable, Vault
+from domain.secrets import Vault
 from domain.trial_mails import Trial
-from workers.sender import smtp_account
 from workers.smtp_pool import SmtpPool
+from workers.unsealing import reached, signed
 
 log = logging.getLogger("relance.trials")
 
@@ -59,19 +58,13 @@ class TrialPost:
         await trial_mails.record(trial, await self._handed_over(trial))
 
     async def _handed_over(self, trial: Trial) -> Outcome:
-        account, mime = trial.account, trial.mime
-        password = None
-        try:
-            if account.sealed_password is not None:
-                place = "mailboxes.smtp_password"
-                password = self._vault.open(account.sealed_password, trial.workspace_id, place, account.mailbox_id)
-            if account.dkim is not None:
-                key, place = account.dkim, signing_keys.PLACE
-                private = self._vault.open(key.sealed_key, trial.workspace_id, place, account.mailbox_id)
-                mime = Signer(key.domain, key.selector, private).signed(mime)
-        except SecretUnreadable as problem:
-            return MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", str(problem))
-        reached = smtp_account(account, password, self._reach)
-        async with self._pool.session(account.mailbox_id, reached) as session:
+        account = trial.account
+        server = reached(self._vault, trial.workspace_id, account, self._reach)
+        if isinstance(server, MailboxBroken):
+            return server
+        mime = signed(self._vault, trial.workspace_id, account, trial.mime)
+        if isinstance(mime, MailboxBroken):
+            return mime
+        async with self._pool.session(account.mailbox_id, server) as session:
             failed = await session.address(account.address, trial.to_address, mime)
             return failed if failed is not None else await session.send(mime)

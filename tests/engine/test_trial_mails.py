@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from typing import Any
 from uuid import UUID
 
 import pytest
+from asyncpg import Record
 
 from cli.catcher import RunningCatcher
 from domain import guardrails, mailboxes, previewing, suppressing, trial_mails
@@ -25,6 +26,7 @@ from domain.refusals import (
 )
 from domain.rules.actor import Actor
 from domain.rules.filling_in import Words
+from domain.rules.outcomes import Later, LaterReason, MailboxBroken, Outcome, Refused, Sent
 from domain.rules.plan import StepKind
 from domain.secrets import Vault
 from domain.settings import Settings
@@ -34,6 +36,7 @@ from tests.engine.sending_world import claim_all, set_row
 from tests.world import HOLD, IN_AN_HOUR, World, email, make_world
 
 LINKS = "http://localhost:8000"
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def _preview(world: World, **more: Any) -> Preview:
@@ -133,3 +136,37 @@ async def test_a_test_mail_that_may_not_or_cannot_go_out_is_refused(
     await mailboxes.disconnect(workspace_id, world.mailbox_id)
     with pytest.raises(MailboxCannotSend):
         await trial_mails.order(workspace_id, vault, await _preview(world), None, LINKS)
+
+
+async def test_what_a_test_mail_meets_holds_for_its_mailbox_as_what_a_step_meets(
+    workspace_id: UUID, actor: Actor, vault: Vault
+) -> None:
+    world = await make_world(workspace_id, actor, vault, steps=[email(wait=IN_AN_HOUR)])
+
+    async def meets(outcome: Outcome) -> Record:
+        await set_row("mailboxes", world.mailbox_id, next_send_at=LONG_AGO)
+        id = await trial_mails.order(workspace_id, vault, await _preview(world), "me@desk.example", LINKS)
+        trial = await trial_mails.claim()
+        assert trial is not None
+        await trial_mails.record(trial, outcome)
+        (found,) = await fetch(
+            "SELECT e.state AS test, m.state, m.state_code, m.failures_in_a_row, m.held_back_by, m.throttled_since, "
+            "m.next_send_at > now() + interval '4 minutes' AS waits FROM test_emails e "
+            "JOIN mailboxes m ON m.id = e.mailbox_id WHERE e.id = $1",
+            id,
+        )
+        return found
+
+    slow = await meets(Later(LaterReason.THROTTLED, "421 4.7.0 Too many messages"))
+    assert (slow["test"], slow["state"], slow["failures_in_a_row"]) == ("FAILED", "CONNECTED", 1)
+    assert (slow["held_back_by"], slow["waits"]) == ("MAILBOX_BACKOFF", True)
+    assert slow["throttled_since"] is not None
+    well = await meets(Sent("250 2.0.0 taken"))
+    assert (well["test"], well["failures_in_a_row"], well["throttled_since"]) == ("SENT", 0, None)
+    own = await meets(Refused("EMAIL_INVALID", "550 5.1.1 No such user", hard_bounce=True))
+    assert (own["test"], own["state"], own["waits"]) == ("FAILED", "CONNECTED", False)
+    broken = await meets(MailboxBroken("MAILBOX_CREDENTIALS_REFUSED", "535 5.7.8 Bad credentials"))
+    assert (broken["test"], broken["state"]) == ("FAILED", "DISCONNECTED")
+    assert broken["state_code"] == "MAILBOX_CREDENTIALS_REFUSED"
+    (person,) = await fetch("SELECT email_bounced_at FROM contacts WHERE workspace_id = $1", workspace_id)
+    assert person["email_bounced_at"] is None
