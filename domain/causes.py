@@ -35,22 +35,26 @@ _VALUE: Final = """
         THEN to_jsonb(c) ->> e.detail END
 """
 
+_EMAIL_CHANGED: Final = """
+        CASE WHEN c.email IS NOT NULL AND c.email_bounced_at IS NULL
+                AND (e.code IN ('EMAIL_MISSING', 'EMAIL_BOUNCED_BEFORE') OR c.email_changed_at > e.occurred_at)
+            THEN greatest(c.email_changed_at, e.occurred_at) END
+    """
+_PHONE_CHANGED: Final = """
+        CASE WHEN c.phone IS NOT NULL AND c.phone_invalid_at IS NULL
+                AND (e.code = 'PHONE_MISSING' OR c.phone_changed_at > e.occurred_at)
+            THEN greatest(c.phone_changed_at, e.occurred_at) END
+    """
+
 _GONE: Final = {
     # A server that refuses the sender says so of a mailbox that stays connected.
     ClearedBy.MAILBOX_CONNECTED: """
         CASE WHEN m.state = 'CONNECTED' AND (e.code <> 'SENDER_NOT_ALLOWED' OR m.connected_at > e.occurred_at)
             THEN greatest(m.connected_at, e.occurred_at) END
     """,
-    ClearedBy.EMAIL_CHANGED: """
-        CASE WHEN c.email IS NOT NULL AND c.email_bounced_at IS NULL
-                AND (e.code IN ('EMAIL_MISSING', 'EMAIL_BOUNCED_BEFORE') OR c.email_changed_at > e.occurred_at)
-            THEN greatest(c.email_changed_at, e.occurred_at) END
-    """,
-    ClearedBy.PHONE_CHANGED: """
-        CASE WHEN c.phone IS NOT NULL AND c.phone_invalid_at IS NULL
-                AND (e.code = 'PHONE_MISSING' OR c.phone_changed_at > e.occurred_at)
-            THEN greatest(c.phone_changed_at, e.occurred_at) END
-    """,
+    ClearedBy.EMAIL_CHANGED: _EMAIL_CHANGED,
+    ClearedBy.PHONE_CHANGED: _PHONE_CHANGED,
+    ClearedBy.WAY_CHANGED: f"CASE WHEN m.channel = 'SMS' THEN ({_PHONE_CHANGED}) ELSE ({_EMAIL_CHANGED}) END",
     ClearedBy.CONTENT_CHANGED: _NEW_TEXT,
     ClearedBy.CONTACT_OR_CONTENT_CHANGED: f"""
         coalesce({_NEW_TEXT}, CASE WHEN e.code = 'VARIABLE_MISSING'

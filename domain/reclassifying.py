@@ -3,7 +3,7 @@
 Source: product.md section 2 "A human can reclassify an incoming message".
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -13,7 +13,7 @@ import asyncpg
 from domain.changes import Change, NewError
 from domain.database import Tx, tx
 from domain.plans import load_plans
-from domain.refusals import Invalid, NotFound
+from domain.refusals import EffectForgotten, Invalid, NotFound
 from domain.rules import moves, timers
 from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
@@ -45,6 +45,7 @@ async def reclassify(workspace_id: UUID, actor: Actor, message_id: UUID, classif
     Raises:
         NotFound: there is no such message.
         Invalid: it was not received, or this is not what a person decides.
+        EffectForgotten: it ended somebody's sequences so long ago that what it did is not known any more.
     """
     if classification not in CHOICES:
         names = ", ".join(CHOICES)
@@ -62,15 +63,17 @@ async def reclassify(workspace_id: UUID, actor: Actor, message_id: UUID, classif
         if before is classification:
             return set()
         await t.execute(
-            "UPDATE messages SET classification = $3 WHERE workspace_id = $1 AND id = $2",
+            "UPDATE messages SET classification = $3, reclassified_at = $4 WHERE workspace_id = $1 AND id = $2",
             t.workspace_id,
             message_id,
             classification,
+            t.now,
         )
         undone: set[UUID] = set()
         if (before, classification) != (Classification.HUMAN_REPLY, Classification.OPT_OUT):
+            done = await _what_it_did(t, message)
             await _lift(t, actor, message_id)
-            undone = await _take_back(t, actor, message_id)
+            undone = await _take_back(t, actor, done)
         fact = Fact(
             signal=_SIGNALS[classification],
             recipient_id=message["recipient_id"],
@@ -98,17 +101,45 @@ async def _lift(t: Tx, actor: Actor, message_id: UUID) -> None:
     )
 
 
-async def _take_back(t: Tx, actor: Actor, message_id: UUID) -> set[UUID]:
-    """Take back what the message did to recipients, and return those that changed."""
+async def _what_it_did(t: Tx, message: asyncpg.Record) -> dict[UUID, asyncpg.Record]:
+    """Return the last event that the message brought about, for each recipient.
+
+    Raises:
+        EffectForgotten: there may have been some that are not kept any more.
+    """
     events = {
         row["recipient_id"]: row
         for row in await t.fetch(
             "SELECT * FROM events WHERE workspace_id = $1 AND message_id = $2 "
             "AND type IN ('recipient.status_changed', 'recipient.message_recorded') ORDER BY version",
             t.workspace_id,
-            message_id,
+            message["id"],
         )
     }
+    effective = message["classification"] in (Classification.HUMAN_REPLY, Classification.OPT_OUT)
+    if effective and not events and await _may_be_forgotten(t, message):
+        raise EffectForgotten
+    return events
+
+
+async def _may_be_forgotten(t: Tx, message: asyncpg.Record) -> bool:
+    """Return whether the message is older than the events that are kept, and something stands at its person's
+    recipients that a reply or an opt-out leaves there."""
+    found: bool = await t.fetchval(
+        "SELECT f.first_seq > 1 AND $3 < coalesce((SELECT e.recorded_at FROM events e WHERE e.workspace_id = $1 "
+        "AND e.seq >= f.first_seq ORDER BY e.seq LIMIT 1), 'infinity') AND EXISTS (SELECT FROM recipients "
+        "WHERE workspace_id = $1 AND contact_id = $2 AND deleted_at IS NULL "
+        "AND (replied_at IS NOT NULL OR end_reason = ANY($4))) FROM feeds f WHERE f.workspace_id = $1",
+        t.workspace_id,
+        message["contact_id"],
+        message["created_at"],
+        list(_UNDOABLE),
+    )
+    return found
+
+
+async def _take_back(t: Tx, actor: Actor, events: Mapping[UUID, asyncpg.Record]) -> set[UUID]:
+    """Take back what these events of one message did to recipients, and return those that changed."""
     waiting: Collection[UUID] = list(events)
     changed: set[UUID] = set()
     while waiting:

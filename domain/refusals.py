@@ -63,6 +63,19 @@ class Invalid(Refusal):
     code = "INVALID"
 
 
+class EffectForgotten(Refusal):
+    """What an incoming message did cannot be taken back: the events that say so are not kept any more."""
+
+    code = "TOO_OLD"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This message came so long ago that what it did is not known any more, so it cannot be taken back. "
+            "Lift the suppression, if there is one, and enrol the person again.",
+            field=["id"],
+        )
+
+
 class ActionNotAvailable(Refusal):
     """The recipient's status, or its sequence, does not allow this."""
 

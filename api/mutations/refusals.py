@@ -76,6 +76,7 @@ _MEANING: Final[Mapping[str, str]] = {
     "DUPLICATE_IN_BATCH": "The same person stands earlier in this list.",
     "BULK_OPERATION_ENDED": "The operation has gone through all already.",
     "WEBHOOK_DISABLED": "The webhook endpoint is switched off.",
+    "TOO_OLD": "What is to be taken back is so long ago that it is not known any more.",
     "CURSOR_INVALID": "The text is not a cursor of the event feed.",
     "RESYNC_REQUIRED": "The events of that cursor are not kept any more.",
     "CONTENT_NOT_READY": "The texts have an error, or lack a value; the sentence names the first.",

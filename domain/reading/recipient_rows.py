@@ -44,6 +44,10 @@ _PLAIN: Final = (
     *("updated_at", "replied_at", "ended_at", "due_at", "sort_name", "contacted_at", "pending_id"),
 )
 _TIMERS: Final = ("wait_ends_at", "retry_at", "paced_until", "frequency_capped", "scheduled_for", "due_kind")
+# Paused with the words of a person about a message that had ended it.
+_TAKEN_BACK: Final = """CASE WHEN r.paused_at IS NOT NULL THEN EXISTS (
+    SELECT FROM messages x WHERE x.workspace_id = r.workspace_id AND x.reclassified_at = r.paused_at) END"""
+_SILENT: Final = (None, None, None, None)
 _MOMENT: Final = frozenset({"status_message", "waiting_reason", "next_attempt_at"})
 _SEQUENCE_STATUS: Final = {str(status): status for status in SequenceStatus}
 _STATUS: Final = {str(status): status for status in Status}
@@ -97,7 +101,7 @@ class Reader:
             self._join("sender")
             self._join("contact")
         if self._message:
-            add("error", ["e.code", "e.detail", "f.address"])
+            add("message", ["e.code", "e.detail", "f.address", _TAKEN_BACK])
             self._join("error")
             self._join("failed")
 
@@ -194,7 +198,7 @@ class Reader:
         plain = self._layout.values("plain", record)
         end_reason, sequence_key, step_key, due_at = plain[3], plain[8], plain[9], plain[17]
         settings = self._settings(sequence_key, stored_settings)
-        code, detail, address = self._layout.values("error", record) if self._message else (None, None, None)
+        code, detail, address, taken_back = self._layout.values("message", record) if self._message else _SILENT
         step = paths.step(step_key) if paths is not None else None
         return Situation(
             now=now,
@@ -218,6 +222,7 @@ class Reader:
             mailbox_held_back_by=held_back_by,
             held=_held(mailbox_hold if state == "HELD" else None, sequence_hold),
             out_of_office_until=away_until,
+            taken_back=bool(taken_back),
             error_message=sentence(StepErrorCode(code), mailbox_address=address, detail=detail) if code else None,
         )
 

@@ -39,7 +39,7 @@ _FIX_OF_MANY: Final[Mapping[StepErrorCode, str]] = {
     _CODE.EMAIL_INVALID: "Correct each contact's email address, then retry.",
     _CODE.EMAIL_BOUNCED_BEFORE: "Give each contact another email address, then retry.",
     _CODE.MAILBOX_FULL: "Wait a few days and retry, or reach them another way.",
-    _CODE.SOFT_BOUNCE_EXHAUSTED: "Wait a few days and retry, or check the contacts' email addresses.",
+    _CODE.SOFT_BOUNCE_EXHAUSTED: "Wait a few days and retry, or check the contacts' email addresses or phone numbers.",
     _CODE.PHONE_MISSING: "Add a phone number to each contact, then retry.",
     _CODE.PHONE_INVALID: "Correct each contact's phone number, then retry.",
     _CODE.VARIABLE_MISSING: "Fill in the contacts' field, or give the variable a default in the text, then retry.",

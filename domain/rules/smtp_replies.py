@@ -107,9 +107,7 @@ _SIZE = re.compile(r"too (?:large|big|long)|size|exceeds")
 _SEND_AS = re.compile(
     r"not owned by user|sendasdenied|(?:not (?:allowed|permitted|authori[sz]ed)|permissions?) to send (?:as|on)\b"
 )
-_DISABLED = re.compile(r"disabled|inactive|not active|deactivated|no longer|(?:does not|doesn't) exist")
 _OF_RFC_5321 = re.compile(r"requested (?:mail )?action (?:not taken|aborted)")
-_TEMPORARILY = re.compile(r"temporar")
 
 _DEAD_ADDRESS = frozenset({"1.1", "1.2", "1.3", "1.6", "1.10", "4.4"})
 _REASON_LEFT_OPEN = frozenset({None, "0.0", "1.0", "2.0", "3.0", "4.0", "4.1", "5.0"})
@@ -239,6 +237,8 @@ def _recipient_or_content_refused(answer: _Answer) -> Outcome:
         return Refused("SENDER_NOT_ALLOWED", answer.reply)
     if _is_a_dead_address(answer, found):
         return Refused("EMAIL_INVALID", answer.reply, hard_bounce=True)
+    if found is About.SUSPENDED:
+        return Refused("SOFT_BOUNCE_EXHAUSTED", answer.reply)
     known = (answer.reason or "").startswith("6.") or found not in (None, About.WAY)
     return Refused("RECIPIENT_REFUSED_CONTENT", answer.reply, recognised=known)
 
@@ -246,8 +246,6 @@ def _recipient_or_content_refused(answer: _Answer) -> Outcome:
 def _is_a_dead_address(answer: _Answer, found: About | None) -> bool:
     if answer.reason in _DEAD_ADDRESS:
         return found in (None, About.NOBODY, About.NO_HOST)
-    if answer.reason == "2.1" and answer.says(_DISABLED) and not answer.says(_TEMPORARILY):
-        return True
     if answer.stage is not Stage.RCPT_TO and (answer.code not in (550, 551, 553) or answer.says(_OF_RFC_5321)):
         return False  # of a message, the same words are used for a refused content
     return found in (About.NOBODY, About.NO_HOST)

@@ -137,6 +137,7 @@ class Situation:
     held: str | None = None  # by a guardrail: the sentence about it
     out_of_office_until: datetime | None = None
     error_message: str | None = None
+    taken_back: bool = False  # paused because what had ended it was reclassified
 
     @property
     def goes_out_by_itself(self) -> bool:

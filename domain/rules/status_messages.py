@@ -33,6 +33,9 @@ _WAITING: Mapping[WaitingReason, str] = {
     WaitingReason.SEQUENCE_NOT_ACTIVE: "Waits start when the sequence is activated.",
     WaitingReason.BEING_SENT: "The message of {step} is being sent right now.",
 }
+_TAKEN_BACK: Final = (
+    "A person said that the message which had ended this was something else; it goes on when it is resumed."
+)
 _ON_A_HOLIDAY: Final = "Nothing goes out on this public holiday ({holiday}); {step} follows {when}."
 
 
@@ -40,7 +43,9 @@ def status_message(s: Situation) -> str:
     """Return one plain sentence about what is happening."""
     step = f"step {s.step_number}" if s.step_number is not None else "the next step"
     if s.status is Status.PAUSED:
-        return "The sequence is paused." if s.paused_by is PausedBy.SEQUENCE else "Paused by a person."
+        if s.paused_by is PausedBy.SEQUENCE:
+            return "The sequence is paused."
+        return _TAKEN_BACK if s.taken_back else "Paused by a person."
     if s.status is Status.ERROR:
         return f"{step.capitalize()} failed: {s.error_message or 'the error says why.'}"
     if s.status is Status.PENDING_ACTION:

@@ -89,6 +89,7 @@ class ClearedBy(StrEnum):
     MAILBOX_CONNECTED = "the mailbox connects again"
     EMAIL_CHANGED = "the contact gets another email address"
     PHONE_CHANGED = "the contact gets another phone number"
+    WAY_CHANGED = "the contact gets another email address, or for a text message another phone number"
     CONTACT_OR_CONTENT_CHANGED = "the contact's fields or the step's content change"
     CONTENT_CHANGED = "the step's content changes"
     SEQUENCE_CHANGED = "the sequence's settings change"
@@ -190,9 +191,9 @@ CATALOGUE: Mapping[StepErrorCode, Definition] = {
         _FIX.EDIT_CONTENT, "Change the text, above all its links, then retry.", _ON.STEP, _BY.CONTENT_CHANGED, True,
     ),
     _CODE.SOFT_BOUNCE_EXHAUSTED: _said(
-        "The other side asked again and again to try later, for days.",
-        _FIX.WAIT, "Wait a few days and retry, or check the contact's email address.", _ON.CONTACT,
-        _BY.EMAIL_CHANGED, True,
+        "The message did not get through: the other side could not take it for now, and it is not tried any longer.",
+        _FIX.WAIT, "Wait a few days and retry, or check the contact's email address or phone number.", _ON.CONTACT,
+        _BY.WAY_CHANGED, True,
     ),
     _CODE.PHONE_MISSING: Definition(
         "This person has no phone number.", "This person has no phone number.",

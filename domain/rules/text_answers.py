@@ -21,11 +21,12 @@ _SENDER_WRONG: Final = frozenset(
     {21212, 21602, 21603, 21606, 21618, 21659, 21660, 21661, 21701, 21703, 30018, 30024, 30034, 30035, 30038}
 )
 _SIGN_IN_WRONG: Final = frozenset({20003, 20006, 20008, 20404, 20403})
-_SUSPENDED: Final = frozenset({10001, 20005, 30002, 30010, 90010})
+_SUSPENDED: Final = frozenset({10001, 20005, 30002, 90010})
 _THROTTLED: Final = frozenset({14107, 20429, 21611, 30001, 30027})
 _DAY_IS_FULL: Final = frozenset({30022, 30023, 63038})
 _TOO_LONG: Final = frozenset({21617, 30019, 30037})
 _REFUSED_CONTENT: Final = frozenset({30004, 30007, 30044, 30453, 30472, 30489, 30641})
+_NOT_REACHED: Final = frozenset({None, 30003, 30008, 30009, 30017, 30036, 30410})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ _MEANING: Final = {
     30006: "the number is a landline, or its network cannot be reached",
     30007: "the network filtered the message as unwanted",
     30008: "the network did not say why",
+    30009: "a part of the message got lost on its way",
+    30010: "the message costs more than the provider's account allows",
+    30017: "the network is overloaded",
+    30036: "the phone was not reached in time",
+    30410: "the network did not answer",
 }
 
 
@@ -95,6 +101,8 @@ def failure_of(code: int | None) -> Failure | OptedOut:
         return Failure("MAILBOX_SUSPENDED", words)
     if code in _SENDER_WRONG:
         return Failure("SENDER_NOT_ALLOWED", words)
+    if code in _NOT_REACHED:
+        return Failure("SOFT_BOUNCE_EXHAUSTED", words)
     return Failure("INTEGRATION_FAILED", words)
 
 

@@ -314,6 +314,7 @@ INDEXES: dict[str, str] = {
     "recipients_by_contact": "ON recipients (contact_id, enrolled_at DESC, id DESC)",
     "messages_by_recipient": "ON messages (recipient_id, created_at, id)",
     "messages_by_contact": "ON messages (contact_id, created_at DESC, id DESC)",
+    "messages_reclassified": "ON messages (workspace_id, reclassified_at) WHERE reclassified_at IS NOT NULL",
     "messages_leases": "ON messages (lease_until) WHERE state IN ('CLAIMED', 'HANDING_OVER')",
     "messages_of_the_day": "ON messages (mailbox_id, marked_at) WHERE marked_at IS NOT NULL",
     # the samples of the guardrails

@@ -345,6 +345,7 @@ CREATE TABLE public.messages (
     complained_at timestamp with time zone,
     delivery character varying(10),
     delivery_at timestamp with time zone,
+    reclassified_at timestamp with time zone,
     CONSTRAINT messages_classification_known CHECK ((classification IN ('HUMAN_REPLY', 'AUTOMATIC_ANSWER', 'OPT_OUT', 'HARD_BOUNCE', 'DELIVERY_DELAYED', 'DELIVERY_FAILED', 'COMPLAINT', 'NOTICE'))),
     CONSTRAINT messages_delivery_known CHECK ((delivery IN ('DELIVERED', 'FAILED'))),
     CONSTRAINT messages_delivery_with_time CHECK (((delivery IS NULL) = (delivery_at IS NULL))),
@@ -795,8 +796,9 @@ INSERT INTO public.tortoise_migrations VALUES (29, 'models', '0029_workspace_eve
 INSERT INTO public.tortoise_migrations VALUES (30, 'models', '0030_test_mode', now());
 INSERT INTO public.tortoise_migrations VALUES (31, 'models', '0031_more_workspace_events', now());
 INSERT INTO public.tortoise_migrations VALUES (32, 'models', '0032_imports', now());
+INSERT INTO public.tortoise_migrations VALUES (33, 'models', '0033_reclassified_at', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 32, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 33, true);
 
 SELECT pg_catalog.setval('public.workspace_events_id_seq', 1, false);
 
@@ -1025,6 +1027,8 @@ CREATE INDEX messages_of_the_day ON public.messages USING btree (mailbox_id, mar
 CREATE INDEX messages_of_the_week ON public.messages USING btree (sequence_id, marked_at) WHERE ((marked_at IS NOT NULL) AND ((channel)::text = 'EMAIL'::text));
 
 CREATE INDEX messages_provider_id ON public.messages USING btree (workspace_id, "substring"(reply, '[A-Za-z0-9][A-Za-z0-9._=+-]{15,}'::text)) WHERE ((state)::text = 'SENT'::text);
+
+CREATE INDEX messages_reclassified ON public.messages USING btree (workspace_id, reclassified_at) WHERE (reclassified_at IS NOT NULL);
 
 CREATE INDEX messages_rfc_id ON public.messages USING btree (workspace_id, rfc_message_id) WHERE (rfc_message_id IS NOT NULL);
 

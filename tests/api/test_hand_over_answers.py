@@ -143,5 +143,5 @@ async def test_what_comes_back_about_a_text_message_shows_for_every_status(api: 
         failed = row == "undelivered" and before in (*OPEN, S.COMPLETED)
         expected = ["recipient.step_carried_out"] if before is S.ERROR else []  # a report proves that it was taken
         assert [one["type"] for one in events] == expected + ["recipient.step_failed"] * failed, before
-        assert [one["code"] for one in now["openErrors"]["nodes"]] == ["INTEGRATION_FAILED"] * failed, before
+        assert [one["code"] for one in now["openErrors"]["nodes"]] == ["SOFT_BOUNCE_EXHAUSTED"] * failed, before
         assert ("switched off or out of reach" in now["statusMessage"]) is (failed and before is not S.PAUSED)

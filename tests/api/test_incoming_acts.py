@@ -12,7 +12,7 @@ import pytest
 from starlette.requests import Request
 
 from api.inbound_door import Hands, InboundDoor
-from domain import inbound
+from domain import feed, inbound
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.enrolment import Candidate, Enrolment, enroll
@@ -127,13 +127,34 @@ async def test_a_reply_that_was_none_is_taken_back_and_its_recipient_waits_for_a
     assert payload == {"changed": 1, "message": {"classification": "AUTOMATIC_ANSWER"}, "errors": []}
     now = await shown(api, recipient_id)
     assert (now["status"], now["endReason"], now["repliedAt"]) == ("PAUSED", None, None)
+    assert now["statusMessage"] == (
+        "A person said that the message which had ended this was something else; it goes on when it is resumed."
+    )
     assert now["events"]["nodes"][-1]["message"]["id"] == to_public(Prefix.MESSAGE, found.message_id or UUID(int=0))
     assert await due(api) == []
     resumed = await api.change("recipientResume", {"id": rcp(recipient_id)}, "recipient { status waitingReason }")
     assert resumed["recipient"] == {"status": "IN_PROGRESS", "waitingReason": "WAIT"}
+    await api.change("recipientPause", {"id": rcp(recipient_id)}, "recipient { status }")
+    assert (await shown(api, recipient_id))["statusMessage"] == "Paused by a person."
     again = await _reclassify(api, found.message_id, "HUMAN_REPLY")
     assert again["changed"] == 1
     assert (await shown(api, recipient_id))["status"] == "REPLIED"
+
+
+async def test_what_a_message_did_before_the_events_that_are_kept_is_refused_and_stays(api: Api) -> None:
+    world = await api.world(steps=[email(), email(wait=IN_AN_HOUR)])
+    await send(api)
+    recipient_id = world.recipient_ids[0]
+    found = await take(api, letter("We have received your request.", in_reply_to=await sent_id(recipient_id)))
+    await feed.number()
+    await fetch("DELETE FROM events WHERE workspace_id = $1 RETURNING 1", api.workspace_id)
+    await fetch("UPDATE feeds SET first_seq = last_seq + 1 WHERE workspace_id = $1 RETURNING 1", api.workspace_id)
+    payload = await _reclassify(api, found.message_id, "AUTOMATIC_ANSWER")
+    (refusal,) = payload["errors"]
+    assert (refusal["code"], payload["changed"]) == ("TOO_OLD", 0)
+    now = await shown(api, recipient_id)
+    assert now["status"] == "REPLIED"
+    assert now["messages"]["nodes"][-1]["classification"] == "HUMAN_REPLY"
 
 
 async def test_an_opt_out_by_text_is_taken_back_with_its_suppression(api: Api) -> None:

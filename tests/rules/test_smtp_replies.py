@@ -25,6 +25,7 @@ MAIL, RCPT, DATA, DOT = Stage.MAIL_FROM, Stage.RCPT_TO, Stage.DATA, Stage.DOT
 TRANSPORT, THROTTLED, GREYLISTED = LaterReason.TRANSPORT, LaterReason.THROTTLED, LaterReason.GREYLISTED
 FULL, SOFT = LaterReason.MAILBOX_FULL, LaterReason.SOFT
 BOUNCED, CONTENT, TOO_LARGE = "bounced", "RECIPIENT_REFUSED_CONTENT", "MESSAGE_TOO_LARGE"
+UNREACHED = "SOFT_BOUNCE_EXHAUSTED"
 UNPROVEN, SENDER = "DOMAIN_NOT_AUTHENTICATED", "SENDER_NOT_ALLOWED"
 
 # (stages, code, text, what it means): a LaterReason, "bounced", the code of a refusal, or ("mailbox", code)
@@ -80,10 +81,13 @@ TABLE: list[tuple[tuple[Stage, ...], int | None, str, object]] = [
     ((RCPT, DOT), 556, "5.1.10 Domain accepts no mail (null MX)", BOUNCED),
     ((RCPT, DOT), 550, "5.1.10 RESOLVER.ADR.RecipientNotFound", BOUNCED),
     ((RCPT, DOT), 554, "5.4.4 Unable to route: no such host", BOUNCED),
-    ((RCPT, DOT), 550, "5.2.1 The email account that you tried to reach is disabled", BOUNCED),
-    ((RCPT, DOT), 550, "5.2.1 Mailbox is inactive", BOUNCED),
+    ((RCPT,), 550, "5.2.1 <a@b>... User Unknown", BOUNCED),
+    # RCPT, dot | the mailbox exists and takes nothing (RFC 3463, X.2.1): ADR 0019
+    ((RCPT, DOT), 550, "5.2.1 The email account that you tried to reach is disabled", UNREACHED),
+    ((RCPT, DOT), 550, "5.2.1 Mailbox is inactive", UNREACHED),
+    ((RCPT, DOT), 550, "5.2.1 Mailbox temporarily disabled", UNREACHED),
+    ((RCPT,), 550, "Mailbox is frozen", UNREACHED),
     ((RCPT, DOT), 550, "5.2.1 No way in", CONTENT),
-    ((RCPT, DOT), 550, "5.2.1 Mailbox temporarily disabled", CONTENT),
     ((RCPT, DOT), 550, "No such user here", BOUNCED),
     ((RCPT, DOT), 551, "User not local: unknown user", BOUNCED),
     ((RCPT, DOT), 553, "sorry, no mailbox here by that name. (#5.1.1)", BOUNCED),

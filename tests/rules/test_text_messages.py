@@ -110,15 +110,17 @@ def test_only_an_answer_with_the_messages_id_says_that_it_was_taken() -> None:
 @pytest.mark.parametrize(
     ("code", "meaning"),
     [
-        (30003, "INTEGRATION_FAILED"),
+        (30003, "SOFT_BOUNCE_EXHAUSTED"),
         (30004, "RECIPIENT_REFUSED_CONTENT"),
         (30005, "PHONE_INVALID"),
         (30006, "PHONE_INVALID"),
         (30007, "RECIPIENT_REFUSED_CONTENT"),
-        (30008, "INTEGRATION_FAILED"),
+        (30008, "SOFT_BOUNCE_EXHAUSTED"),
+        (30010, "INTEGRATION_FAILED"),
         (30001, "PROVIDER_LIMIT_REACHED"),
         (30034, "SENDER_NOT_ALLOWED"),
-        (None, "INTEGRATION_FAILED"),
+        (None, "SOFT_BOUNCE_EXHAUSTED"),
+        (39999, "INTEGRATION_FAILED"),
     ],
 )
 def test_a_failed_delivery_is_read_by_its_code(code: int | None, meaning: str) -> None:
