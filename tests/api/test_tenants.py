@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Iterator
 from typing import Any, Final
+from uuid import UUID
 
 import pytest
 from graphql import (
@@ -55,8 +56,19 @@ _TABLES: Final = {
 Path = tuple[str, ...]
 
 
+_their_keys: dict[str, tuple[UUID, keys.NewKey]] = {}  # by database: one world serves all, for nothing may change it
+
+
 async def their_world(api: Api) -> Api:
     """Another workspace on the same server, with at least one of everything."""
+    database = api.process.settings.database_url
+    if database not in _their_keys:
+        theirs = await _made(api)
+        _their_keys[database] = theirs.workspace_id, theirs.key
+    return Api(api.url, api.process, *_their_keys[database], api.http)
+
+
+async def _made(api: Api) -> Api:
     workspace_id = await keys.create_workspace("Theirs")
     theirs = Api(api.url, api.process, workspace_id, await keys.create(workspace_id, "theirs"), api.http)
     for name in ("recipientRetry", "webhookDeliveryRedeliver", "suppressionDelete"):
