@@ -23,7 +23,7 @@ from domain.rules.ids import Prefix, new_id, to_public
 from domain.rules.webhooks import RESYNC_TYPE, wants
 
 FANNED_OUT_AT_ONCE: Final = 500
-LEASE: Final = timedelta(seconds=60)  # well above what one attempt may take
+LEASE: Final = timedelta(seconds=30)  # twice what an attempt may take; endpoints of a dead worker wait so long
 KEPT: Final = timedelta(days=30)
 _IN_HAND_PER_ENDPOINT: Final = 4
 

@@ -8,50 +8,16 @@ from uuid import UUID
 import pytest
 
 from domain import feed, keys, recipients
-from domain.changes import Change
-from domain.database import Tx, fetch, tx
+from domain.database import fetch
 from domain.feed import CursorForeign, Event, ResyncRequired
-from domain.plans import load_plan
 from domain.refusals import ActionNotAvailable, NotFound
-from domain.rules import holds
 from domain.rules.actor import Actor
-from domain.rules.event_types import EventType
 from domain.secrets import Vault
-from domain.writing import read, write
+from tests.engine.pressing import write_many
 from tests.world import IN_AN_HOUR, email, make_world
 
 WRITERS = 16
 EVENTS = 2_000
-
-
-class _Rollback(Exception):
-    pass
-
-
-async def _write_many(workspace_id: UUID, actor: Actor, ids: list[UUID], chance: random.Random) -> int:
-    """Pause and resume recipients in turn, sometimes slowly, sometimes in vain; return how many changes held."""
-    held = 0
-    for _ in range(EVENTS // WRITERS):
-        recipient_id = chance.choice(ids)
-        slow, vain = chance.random() < 0.05, chance.random() < 0.05
-
-        async def work(t: Tx, one: UUID = recipient_id, slow: bool = slow, vain: bool = vain) -> int:
-            before = (await read(t, [one]))[one]
-            plan = await load_plan(t, before.sequence_id)
-            after = holds.resume(before, plan, t.now) if before.held else holds.pause(before, plan, t.now)
-            change = Change(before=before, after=after, type=EventType.STATUS_CHANGED, actor=actor)
-            written = await write(t, [change])
-            if slow:
-                await asyncio.sleep(0.03)
-            if vain:
-                raise _Rollback
-            return len(written)
-
-        try:
-            held += await tx(workspace_id, work)
-        except _Rollback:
-            continue
-    return held
 
 
 async def _number_until(stop: asyncio.Event, numbered: list[Event]) -> None:
@@ -97,7 +63,7 @@ async def test_writers_rollbacks_slow_transactions_and_two_numberers_leave_a_den
     comparing = asyncio.create_task(_tallies_equal_the_events(workspace_id, stop))
     writing = asyncio.gather(
         *(
-            _write_many(workspace_id, actor, list(world.recipient_ids), random.Random(chance.random()))
+            write_many(workspace_id, actor, world.recipient_ids, random.Random(chance.random()), EVENTS // WRITERS)
             for _ in range(WRITERS)
         )
     )

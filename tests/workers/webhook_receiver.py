@@ -47,7 +47,8 @@ class Receiver:
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             status, more = self._take(line.split()[1], headers, body)
             if self.mute:
-                await asyncio.sleep(3600)
+                await reader.read()  # until the other side has had enough
+                return
             lines = [f"HTTP/1.1 {status} x", f"content-length: {len(self.words.encode())}", "connection: close"]
             lines += [f"{name}: {value}" for name, value in more.items()]
             writer.write("\r\n".join([*lines, "", self.words]).encode())
