@@ -29,7 +29,7 @@ from domain.rules.webhooks import (
 from domain.secrets import Vault
 
 ENDPOINTS_AT_MOST: Final = 20
-_PLACE: Final = "webhook_endpoints.secret"
+SECRET_PLACE: Final = "webhook_endpoints.secret"
 _PREVIOUS_PLACE: Final = "webhook_endpoints.previous_secret"
 
 
@@ -68,7 +68,7 @@ async def create(
     _check_description(description)
     _check_types(event_types)
     endpoint_id, secret = new_id(), new_secret()
-    sealed = vault.seal(secret, workspace_id, _PLACE, endpoint_id)
+    sealed = vault.seal(secret, workspace_id, SECRET_PLACE, endpoint_id)
     head = await feed.state(workspace_id)
 
     async def work(t: Tx) -> None:
@@ -175,11 +175,11 @@ async def rotate_secret(workspace_id: UUID, vault: Vault, endpoint_id: UUID) -> 
         SecretUnreadable: the old one was saved with another key.
     """
     secret = new_secret()
-    sealed = vault.seal(secret, workspace_id, _PLACE, endpoint_id)
+    sealed = vault.seal(secret, workspace_id, SECRET_PLACE, endpoint_id)
 
     async def work(t: Tx) -> None:
         row = await locked(t, endpoint_id)
-        old = vault.open(bytes(row["secret"]), workspace_id, _PLACE, endpoint_id)
+        old = vault.open(bytes(row["secret"]), workspace_id, SECRET_PLACE, endpoint_id)
         await t.execute(
             "UPDATE webhook_endpoints SET secret = $3, previous_secret = $4, previous_until = now() + $5::interval, "
             "updated_at = $6 WHERE workspace_id = $1 AND id = $2",
@@ -203,7 +203,7 @@ def signing_keys(
     Raises:
         SecretUnreadable
     """
-    keys = [vault.open(secret, workspace_id, _PLACE, endpoint_id)]
+    keys = [vault.open(secret, workspace_id, SECRET_PLACE, endpoint_id)]
     return keys + ([vault.open(previous, workspace_id, _PREVIOUS_PLACE, endpoint_id)] if previous else [])
 
 
