@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from domain.database import fetch
 from domain.reading.filters import Compared, RecipientFilter, StepOutcomes
 from domain.reading.pages import Parameters
-from domain.reading.sequences import shown
+from domain.reading.sequences import NOT_CONTACTED, shown
 from domain.refusals import Invalid
 from domain.rules.lifecycle import Stage, Status
 from domain.rules.tally import NOBODY, Measure, StepOutcome
@@ -152,11 +152,12 @@ async def _by_mailbox(scope: Scope) -> dict[UUID, list[_Entry]]:
     parameters = Parameters([scope.workspace_id])
     rows = await fetch(
         f"""
-        SELECT a.mailbox_id, a.status, a.stage, s.status AS sequence_status, NULL AS measure, sum(a.count)::bigint AS n
+        SELECT a.mailbox_id, a.status, a.stage, s.status AS sequence_status, NULL AS measure,
+            sum(a.count)::bigint AS count, sum({NOT_CONTACTED})::bigint AS not_contacted
         FROM tallies a JOIN sequences s ON s.workspace_id = a.workspace_id AND s.id = a.sequence_id
         WHERE a.workspace_id = $1 {scope.narrowed(parameters)} GROUP BY 1, 2, 3, 4 HAVING sum(a.count) <> 0
         UNION ALL
-        SELECT a.mailbox_id, NULL, NULL, NULL, a.measure, sum(a.count)::bigint
+        SELECT a.mailbox_id, NULL, NULL, NULL, a.measure, sum(a.count)::bigint, 0
         FROM report_tallies a
         WHERE a.workspace_id = $1 {scope.narrowed(parameters)} AND a.step_id = '{NOBODY}' AND a.quarter = '-infinity'
             AND a.measure IN ('CONTACTED', 'REPLIED')
@@ -166,10 +167,11 @@ async def _by_mailbox(scope: Scope) -> dict[UUID, list[_Entry]]:
     )
     found: dict[UUID, list[_Entry]] = {}
     for row in rows:
-        status = stage = None
-        if row["status"] is not None:
-            status, stage = shown(row)
-        found.setdefault(row["mailbox_id"], []).append((status, stage, row["measure"], row["n"]))
+        entries = found.setdefault(row["mailbox_id"], [])
+        if row["status"] is None:
+            entries.append((None, None, row["measure"], row["count"]))
+        else:
+            entries += [(status, stage, None, count) for status, stage, count in shown(row)]
     return found
 
 

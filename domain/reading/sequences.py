@@ -21,6 +21,7 @@ from domain.reading.rows import MailboxRow, SequenceRow, StageCount, StatusCount
 from domain.refusals import Invalid
 from domain.rules.lifecycle import OPEN, Stage, Status, shown_status, stage_of
 from domain.rules.plan import SequenceStatus
+from domain.rules.tally import NOBODY
 
 NEWEST_FIRST: Final = Order(mark="seq.created_at_desc", column="s.created_at", id_column="s.id")
 SEQUENCES: Final = Listing(
@@ -110,10 +111,20 @@ async def mailboxes(workspace_id: UUID, sequence_ids: Collection[UUID]) -> dict[
     return found
 
 
+# SQL, of a tally `a` of the sequence `s`: how many of those in ERROR were never written to, which tallies do not say
+# and which is shown as soon as their sequence is paused. Looked up only until their rows have followed the pause.
+NOT_CONTACTED: Final = f"""
+    CASE WHEN a.status = 'ERROR' AND s.status = 'PAUSED' THEN least(a.count, (
+        SELECT count(*) FROM recipients r WHERE r.workspace_id = a.workspace_id AND r.sequence_id = a.sequence_id
+            AND r.status = 'ERROR' AND r.deleted_at IS NULL AND r.contacted_at IS NULL
+            AND coalesce(r.mailbox_id, '{NOBODY}') = a.mailbox_id)) ELSE 0 END"""
+
+
 async def counts(workspace_id: UUID, sequence_ids: Collection[UUID]) -> dict[UUID, Counts]:
     """Return the counts of each sequence, from the tallies."""
     records = await fetch(
-        "SELECT a.sequence_id, a.status, a.stage, s.status AS sequence_status, sum(a.count)::bigint AS count "
+        "SELECT a.sequence_id, a.status, a.stage, s.status AS sequence_status, sum(a.count)::bigint AS count, "
+        f"sum({NOT_CONTACTED})::bigint AS not_contacted "
         "FROM tallies a JOIN sequences s ON s.workspace_id = a.workspace_id AND s.id = a.sequence_id "
         "WHERE a.workspace_id = $1 AND a.sequence_id = ANY($2::uuid[]) GROUP BY 1, 2, 3, 4",
         workspace_id,
@@ -121,20 +132,18 @@ async def counts(workspace_id: UUID, sequence_ids: Collection[UUID]) -> dict[UUI
     )
     found: dict[UUID, list[tuple[Status, Stage, int]]] = {sequence_id: [] for sequence_id in sequence_ids}
     for record in records:
-        found[record["sequence_id"]].append((*shown(record), record["count"]))
+        found[record["sequence_id"]] += shown(record)
     return {sequence_id: _summed(entries) for sequence_id, entries in found.items()}
 
 
-def shown(tally: Any) -> tuple[Status, Stage]:
-    """Return the status and stage that those of a tally are shown with.
-
-    One in ERROR whose sequence was paused just now shows as contacted until its row has followed, which is a matter of
-    seconds: the tallies do not say whether it was.
-    """
-    status, stage = Status(tally["status"]), Stage(tally["stage"])
+def shown(tally: Any) -> list[tuple[Status, Stage, int]]:
+    """Return how many of a tally, with NOT_CONTACTED, are shown with which status and stage."""
+    status, stage, count = Status(tally["status"]), Stage(tally["stage"]), tally["count"]
     if tally["sequence_status"] != SequenceStatus.PAUSED or status not in OPEN:
-        return status, stage
-    return Status.PAUSED, stage_of(Status.PAUSED, contacted=stage is not Stage.SCHEDULED)
+        return [(status, stage, count)]
+    not_contacted = count if stage is Stage.SCHEDULED else tally["not_contacted"]
+    split = ((False, not_contacted), (True, count - not_contacted))
+    return [(Status.PAUSED, stage_of(Status.PAUSED, contacted=contacted), n) for contacted, n in split if n]
 
 
 async def counts_of_filter(workspace_id: UUID, filter: RecipientFilter) -> Counts:

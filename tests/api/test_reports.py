@@ -5,17 +5,19 @@ import random
 from datetime import timedelta
 from typing import Any
 
-from domain import pending, recipients, settling, signals
+from domain import pending, recipients, sequences, settling, signals
 from domain.database import fetch
 from domain.refusals import Refusal
 from domain.rules.actor import ENGINE
 from domain.rules.fact import Fact
 from domain.rules.ids import Prefix, new_id, to_public
 from domain.rules.lifecycle import Signal
+from domain.rules.outcomes import Refused, Sent
 from tests.api.conftest import Api
+from tests.engine.sending_world import carry, claim_all
 from tests.engine.test_counters import number_all
 from tests.engine.test_random_walks import Walk
-from tests.world import email, make_world, task
+from tests.world import NOW, email, make_world, task
 
 REPORT = """
 fragment Figures on ReportFigure { count filter }
@@ -93,6 +95,37 @@ async def test_each_number_says_whom_it_counts_after_whatever_happened(api: Api)
     assert await _said_and_listed(api, one) > 20, "\n".join(walk.trail)
     assert await _said_and_listed(api, await _asked(api, mailbox=to_public(Prefix.MAILBOX, world.mailbox_id))) > 8
     assert await _asked(api, sequence=to_public(Prefix.SEQUENCE, new_id())) is None
+
+
+async def test_whoever_failed_counts_as_listed_while_rows_follow_the_pause_of_their_sequence(api: Api) -> None:
+    world = await make_world(api.workspace_id, api.actor, api.vault, steps=[email(), email(wait=NOW)], people=3)
+    failed = Refused("RECIPIENT_REFUSED_CONTENT", "550 5.7.1 No.")
+    first, *others = await claim_all()
+    await carry([first], failed, marked=False)
+    await carry(others, Sent("250 2.0.0 taken"))
+    for again in await claim_all():
+        await carry([again], failed, marked=False)
+    await sequences.pause(api.workspace_id, world.sequence_id)
+    await number_all()
+    asked = to_public(Prefix.SEQUENCE, world.sequence_id)
+    report = await _asked(api, sequence=asked)
+    stages = {one["stage"]: one["figure"]["count"] for one in report["stages"]}
+    assert stages == {"SCHEDULED": 1, "IN_PROGRESS": 2, "FINISHED": 0, "ERROR": 0}
+    await _said_and_listed(api, report)
+    document = """query ($id: ID!) { node(id: $id) { ... on Sequence { stageCounts { stage count }
+      recipients { stageCounts { stage count } nodes { status stage statusMessage } } } } }"""
+    shown = (await api.ask(document, {"id": asked}))["node"]
+    for counted in (shown, shown["recipients"]):
+        assert {one["stage"]: one["count"] for one in counted["stageCounts"]} == stages
+    assert {(one["status"], one["statusMessage"]) for one in shown["recipients"]["nodes"]} == {
+        ("PAUSED", "The sequence is paused.")
+    }
+    assert sorted(one["stage"] for one in shown["recipients"]["nodes"]) == ["IN_PROGRESS", "IN_PROGRESS", "SCHEDULED"]
+    while await settling.settle_batch(api.workspace_id, world.sequence_id):
+        pass
+    await number_all()
+    again = await _asked(api, sequence=asked)
+    assert {one["stage"]: one["figure"]["count"] for one in again["stages"]} == stages
 
 
 async def test_days_out_of_bounds_and_unknown_zones_are_refused_with_what_to_do(api: Api) -> None:
