@@ -243,7 +243,9 @@ class AlreadyEnrolled(EnrolmentRefused):
     code = "ALREADY_ENROLLED"
 
     def __init__(self, recipient_id: UUID) -> None:
-        super().__init__("This person is in the sequence already.")
+        super().__init__(
+            "This person is in the sequence already. Let that run go on, or stop it and enrol the person again."
+        )
         self.recipient_id = recipient_id
 
 
@@ -267,7 +269,8 @@ class Suppressed(EnrolmentRefused):
 
     def __init__(self) -> None:
         super().__init__(
-            "This person must not be written to: they opted out, complained or are on the suppression list."
+            "This person must not be written to: they opted out, complained or are on the suppression list. "
+            "Only an entry of the list that is lifted changes that."
         )
 
 

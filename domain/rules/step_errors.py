@@ -130,8 +130,9 @@ def _said(
 _CODE, _FIX, _ON, _BY = StepErrorCode, FixCode, FixTarget, ClearedBy
 
 CATALOGUE: Mapping[StepErrorCode, Definition] = {
-    _CODE.MAILBOX_DISCONNECTED: _said(
+    _CODE.MAILBOX_DISCONNECTED: Definition(
         "{mailbox} is disconnected, so nothing can be sent from it.",
+        "{mailbox} is disconnected, so nothing can be sent from it. What happened: “{detail}”.",
         _FIX.RECONNECT_MAILBOX, "Reconnect {mailbox}, then retry.", _ON.MAILBOX, _BY.MAILBOX_CONNECTED,
     ),
     _CODE.MAILBOX_CREDENTIALS_REFUSED: _said(
