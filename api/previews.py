@@ -171,13 +171,13 @@ class _Places:
             FixCode.CHANGE_WINDOW: (Prefix.SEQUENCE, sequence),
             FixCode.EDIT_CONTENT: (Prefix.STEP, step),
             FixCode.REDUCE_SIZE: (Prefix.STEP, step),
+            FixCode.FILL_VARIABLE: (Prefix.CONTACT, contact) if contact else (Prefix.STEP, step),
         } | dict.fromkeys(
             (
                 FixCode.ADD_EMAIL,
                 FixCode.CORRECT_EMAIL,
                 FixCode.ADD_PHONE,
                 FixCode.CORRECT_PHONE,
-                FixCode.FILL_VARIABLE,
             ),
             (Prefix.CONTACT, contact),
         )

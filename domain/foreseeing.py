@@ -102,7 +102,8 @@ class Look:
                 causes[Found(Problem(ProblemCode.NO_MAILBOX))] = 0
             for row in chosen:
                 if row["state"] in OF_THE_MAILBOX:
-                    causes[Found(Problem(OF_THE_MAILBOX[row["state"]]), mailbox_key=row["id"])] = 0
+                    problem = Problem(OF_THE_MAILBOX[row["state"]], mailbox_address=row["address"])
+                    causes[Found(problem, mailbox_key=row["id"])] = 0
         for step_id, one in self._words.items():
             for template in one.templates:
                 try:

@@ -145,7 +145,7 @@ def problems_of_person(kind: StepKind, contact: Any, mailbox: Any) -> list[Probl
     if mailbox is None:
         found.append(Problem(ProblemCode.NO_MAILBOX))
     elif mailbox["state"] in OF_THE_MAILBOX:
-        found.append(Problem(OF_THE_MAILBOX[mailbox["state"]]))
+        found.append(Problem(OF_THE_MAILBOX[mailbox["state"]], mailbox_address=mailbox["address"]))
     return found
 
 

@@ -77,13 +77,14 @@ class Problem:
     part: str | None = None
     detail: str | None = None
     meant: str | None = None  # the name that was probably meant
+    mailbox_address: str | None = None  # of the mailbox that it lies with
 
     @property
     def sentence(self) -> str:
         if self.code in _OWN_SENTENCES:
             said = _OWN_SENTENCES[self.code].replace("{detail}", self.detail or "this field")
             return f"{said} Did you mean “{self.meant}”?" if self.meant else said
-        return sentence(StepErrorCode(self.code), detail=self.detail)
+        return sentence(StepErrorCode(self.code), mailbox_address=self.mailbox_address, detail=self.detail)
 
     @property
     def fix(self) -> tuple[FixCode, str] | None:
@@ -91,7 +92,8 @@ class Problem:
         if self.code in _OWN_SENTENCES:
             return _OWN_FIXES.get(self.code)
         code = StepErrorCode(self.code)
-        return CATALOGUE[code].fix, fix_sentence(code).replace(", then retry.", ".")
+        said = fix_sentence(code, mailbox_address=self.mailbox_address)
+        return CATALOGUE[code].fix, said.replace(", then retry.", ".")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

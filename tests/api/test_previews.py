@@ -144,6 +144,8 @@ async def test_a_preflight_counts_what_would_fail_by_cause_and_names_who_is_conc
         "code": "RECONNECT_MAILBOX",
         "targetId": to_public(Prefix.MAILBOX, world.mailbox_id),
     }
+    assert "jobs@sender.example" in by_code["MAILBOX_DISCONNECTED"]["message"]
+    assert by_code["VARIABLE_MISSING"]["suggestedFix"]["targetId"] == by_code["VARIABLE_MISSING"]["step"]["id"]
     assert found["recipients"]["totalCount"] == 5
 
     seen: dict[str, list[tuple[str, str | None]]] = {}
