@@ -19,7 +19,7 @@ from domain.reading import actors
 from domain.refusals import ActionNotAvailable, NotFound, PendingActionNotAvailable, VersionMismatch
 from domain.rules.inbox import PendingActionAction, Waiting, available_pending_actions, unavailable_because
 from domain.rules.plan import Plan, StepKind
-from domain.rules.recipient import Recipient, present
+from domain.rules.recipient import Recipient, present, why_held
 from domain.writing import read, write
 
 ROUNDS: Final = 20  # a row that moves more often between two statements does not exist in practice
@@ -113,8 +113,8 @@ def _guarded(
     Raises:
         ActionNotAvailable, VersionMismatch, PendingActionNotAvailable
     """
-    if before.held or plan.paused:
-        raise ActionNotAvailable("It is paused. Resume it first.", *present(before, plan))
+    if (held := why_held(before, plan)) is not None:
+        raise ActionNotAvailable(held, *present(before, plan))
     if expected_version is not None and expected_version != row["version"]:
         raise VersionMismatch(expected_version, row["version"], *present(before, plan))
     waiting = Waiting(

@@ -13,7 +13,7 @@ from domain.database import Tx
 from domain.refusals import RetryNotAvailable
 from domain.rules import moves
 from domain.rules.plan import Plan
-from domain.rules.recipient import Recipient
+from domain.rules.recipient import Recipient, why_held
 from domain.rules.step_errors import CATALOGUE, StepErrorAction, StepErrorCode, available_error_actions, fix_sentence
 from domain.rules.timers import is_shut_out
 
@@ -90,8 +90,8 @@ def tried_again(before: Recipient, able: Recipient, error: ErrorNow | None, plan
     """
     if error is None or before.ended:
         raise RetryNotAvailable("There is no open error to retry.")
-    if before.held or plan.paused:
-        raise RetryNotAvailable("It is paused. Resume it: the step is then tried again.")
+    if (held := why_held(before, plan, "Resume it: the step is then tried again.")) is not None:
+        raise RetryNotAvailable(held)
     if not error.offers_retry:
         raise RetryNotAvailable(error.why_not)
     after = moves.try_again(able, plan, now)

@@ -21,7 +21,7 @@ from domain.rules.actor import Actor
 from domain.rules.event_types import EventType
 from domain.rules.outcomes import Unknown
 from domain.rules.plan import Plan
-from domain.rules.recipient import Recipient, present
+from domain.rules.recipient import Recipient, present, why_held
 from domain.writing import read, write
 
 log = logging.getLogger("relance.unconfirmed")
@@ -90,8 +90,8 @@ def _resolution(
         after = moves.carry_out(before, plan, error["step_id"], error["occurred_at"], now)
         kind, done = EventType.STEP_CARRIED_OUT, "CARRIED_OUT"
     else:
-        if before.held or plan.paused:
-            raise ActionNotAvailable("It is paused. Resume it first, then send again.", *present(before, plan))
+        if (held := why_held(before, plan, "Resume it first, then send again.")) is not None:
+            raise ActionNotAvailable(held, *present(before, plan))
         after, kind, done = moves.send_again(before, plan, now), EventType.STEP_RETRIED, None
     return Change(
         before=before,

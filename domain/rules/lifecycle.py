@@ -222,6 +222,7 @@ def effect_of(signal: Signal, status: Status) -> Effect:
     return SIGNALS[signal][status]
 
 
+RESUME_THE_SEQUENCE = "The sequence is paused. Resume the sequence first."
 _NOT_WHEN_ENDED = "It has ended ({status}); it can only be deleted."
 _WHY: Mapping[Action, Mapping[Status, str]] = {
     Action.PAUSE: {Status.PAUSED: "It is paused already."},
@@ -238,5 +239,5 @@ def unavailable_reason(action: Action, status: Status, *, sequence_paused: bool)
     if status in ENDED:
         return _NOT_WHEN_ENDED.format(status=status.replace("_", " ").capitalize())
     if sequence_paused:
-        return "The sequence is paused. Resume the sequence first."
+        return RESUME_THE_SEQUENCE
     return _WHY[action][status]

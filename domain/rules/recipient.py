@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain.rules.lifecycle import (
+    RESUME_THE_SEQUENCE,
     Action,
     EndReason,
     Facts,
@@ -113,6 +114,15 @@ class Recipient:
     @property
     def ended(self) -> bool:
         return self.end_reason is not None
+
+
+def why_held(recipient: Recipient, plan: Plan, way_out: str = "Resume it first.") -> str | None:
+    """Return why nothing can be done about what waits for the recipient, with the way out; None: it is not held."""
+    if plan.paused:
+        return RESUME_THE_SEQUENCE
+    if recipient.paused_at is not None:
+        return f"It is paused. {way_out}"
+    return "Its sequence goes on just now. Try again in a moment." if recipient.held else None
 
 
 def present(recipient: Recipient, plan: Plan) -> tuple[Status, tuple[Action, ...]]:

@@ -129,10 +129,12 @@ async def test_a_paused_pending_action_can_be_read_not_acted_on(
     else:
         await set_row("sequences", world.sequence_id, status="PAUSED", paused_at=await now_in(workspace_id))
     before = await picture_of(recipient_id)
+    first = "Resume it first." if rows_have_followed is None else "Resume the sequence first."
     for act in every_act(workspace_id, actor, waiting["id"]):
         with pytest.raises(ActionNotAvailable) as refusal:
             await act()
         assert refusal.value.status == "PAUSED"
+        assert refusal.value.message.endswith(first)
     assert await picture_of(recipient_id) == before
 
 
@@ -143,6 +145,8 @@ async def test_a_pause_with_an_open_error_comes_back_to_it_and_a_persons_resume_
     await inbox.send(workspace_id, actor, waiting["id"])
     await carry(await claim_all(), Refused("RECIPIENT_REFUSED_CONTENT", "550 5.7.1 no"))
     await sequences.pause(workspace_id, world.sequence_id)
+    with pytest.raises(RetryNotAvailable, match="Resume the sequence first"):
+        await recipients.retry(workspace_id, actor, recipient_id)
     await advance(workspace_id, TOMORROW)
     await sequences.resume(workspace_id, world.sequence_id)
     assert (await row_of(recipient_id))["status"] == "ERROR"
