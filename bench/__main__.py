@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from bench import bombs, claims, commit_to_client, page, reports, sequence_wide, steps
+from bench import bombs, claims, commit_to_client, imports, page, reports, sequence_wide, steps
 
 BENCHES: dict[str, Callable[[], None]] = {
     "steps": steps.main,
@@ -13,6 +13,7 @@ BENCHES: dict[str, Callable[[], None]] = {
     "reports": reports.main,
     "sequence_wide": sequence_wide.main,
     "bombs": bombs.main,
+    "imports": imports.main,
 }
 
 

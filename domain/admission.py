@@ -10,7 +10,7 @@ Source: product.md section 3 "Enrolment".
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -100,10 +100,17 @@ async def open_runs(t: Tx, sequence_id: UUID, contact_ids: Sequence[UUID]) -> di
     return {run["contact_id"]: run["id"] for of_one in runs.values() for run in of_one if run["end_reason"] is None}
 
 
+# A look for each contact: a plan of fewer looks reads all recipients of the sequence.
+_RUNS: Final = """
+    SELECT r.id, r.contact_id, r.end_reason, r.ended_at FROM unnest($3::uuid[]) AS u (contact_id) CROSS JOIN LATERAL (
+        SELECT * FROM recipients r WHERE r.contact_id = u.contact_id OFFSET 0) r
+    WHERE r.workspace_id = $1 AND r.sequence_id = $2 AND r.deleted_at IS NULL
+"""
+
+
 async def _runs(t: Tx, sequence_id: UUID, contact_ids: Iterable[UUID]) -> dict[UUID, list[asyncpg.Record]]:
     rows = await t.fetch(
-        "SELECT id, contact_id, end_reason, ended_at FROM recipients WHERE workspace_id = $1 AND sequence_id = $2 "
-        "AND contact_id = ANY($3::uuid[]) AND deleted_at IS NULL",
+        _RUNS,
         t.workspace_id,
         sequence_id,
         list(contact_ids),

@@ -117,8 +117,8 @@ async def go_on() -> bool:
     """Do one batch for each workspace that has an operation going on; return whether there may be more."""
     rows = await fetch(
         """
-        SELECT workspace_id, id FROM (
-            SELECT DISTINCT ON (workspace_id) workspace_id, id, turned_at FROM bulk_operations
+        SELECT workspace_id, id, action FROM (
+            SELECT DISTINCT ON (workspace_id) workspace_id, id, turned_at, action FROM bulk_operations
             WHERE ended_at IS NULL AND turned_at <= now() ORDER BY workspace_id, turned_at, id
         ) next ORDER BY turned_at LIMIT $1
         """,
@@ -127,7 +127,8 @@ async def go_on() -> bool:
     more = False
     for row in rows:
         try:
-            more = await _carry_on(row["workspace_id"], row["id"]) or more
+            carry_on = bulk_imports.carry_on if row["action"] == BulkKind.IMPORT else _carry_on
+            more = await carry_on(row["workspace_id"], row["id"]) or more
         except Exception:  # one workspace's trouble must not keep the others waiting
             log.exception("operation %s of workspace %s stands still", row["id"], row["workspace_id"])
             await _put_off(row["workspace_id"], row["id"])
@@ -159,9 +160,6 @@ async def _next_batch(t: Tx, operation_id: UUID) -> bool:
     )
     if going is None:
         return False
-    if going["action"] == BulkKind.IMPORT and going["status"] == BulkStatus.PENDING:
-        await bulk_imports.read_file(t, going)
-        return True
     batch = await t.fetchrow(
         "SELECT * FROM bulk_batches WHERE workspace_id = $1 AND operation_id = $2 AND position = $3",
         t.workspace_id,
@@ -170,8 +168,6 @@ async def _next_batch(t: Tx, operation_id: UUID) -> bool:
     )
     assert batch is not None, "an operation that has not ended has a batch left"
     match going["action"]:
-        case BulkKind.IMPORT:
-            done = await bulk_imports.carry_out(t, going, batch["position"], batch["file_rows"])
         case BulkKind.ENROLL | BulkKind.SUPPRESS:
             done = await bulk_contacts.carry_out(t, going, batch["contact_ids"])
         case _:

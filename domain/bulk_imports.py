@@ -7,6 +7,7 @@ its batch: done, changed, unchanged and refused count rows.
 Source: api.md "Bulk"; docs/import.md.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Final
 from uuid import UUID
@@ -14,7 +15,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from domain import bulk_rows, enrolment, import_files
+from domain import bulk_rows, enrolment, faults, import_files
 from domain.bulk_rows import MATCHED_AT_MOST, Done, Order, Refused, actor_of
 from domain.database import Tx, tx
 from domain.enrolment import Into
@@ -22,7 +23,7 @@ from domain.importing import BATCH, Taken, take
 from domain.refusals import Invalid, NotFound, PersonErased
 from domain.rules.actor import Actor
 from domain.rules.addresses import address_key
-from domain.rules.bulk import BulkKind
+from domain.rules.bulk import BulkKind, BulkStatus
 from domain.rules.contact_csv import (
     FIELD_NAME_LIMIT,
     BadRow,
@@ -35,6 +36,8 @@ from domain.rules.contact_csv import (
     read_contacts,
 )
 
+_LANES: Final = 2
+_GOING: Final = "SELECT * FROM bulk_operations WHERE workspace_id = $1 AND id = $2 AND ended_at IS NULL"
 _VALUES: Final = ("email", "first_name", "last_name", "company", "phone", "time_zone", "external_id")
 
 
@@ -118,7 +121,51 @@ def columns_from(stored: str) -> list[Column]:
     return [Column(one["name"], Meaning(one["meaning"]), one["field"]) for one in orjson.loads(stored)]
 
 
-async def read_file(t: Tx, going: asyncpg.Record) -> None:
+class _Ended(Exception):
+    pass
+
+
+async def carry_on(workspace_id: UUID, operation_id: UUID) -> bool:
+    """Read the file of an operation, or take its next batches, two side by side: while the database writes the one, the
+    other is decided. Return whether anything was done. What another worker has in hand is left alone."""
+    lanes = (tx(workspace_id, lambda t: _next(t, operation_id)) for _ in range(_LANES))
+    done = await asyncio.gather(*lanes, return_exceptions=True)
+    for one in done:
+        if isinstance(one, BaseException) and not isinstance(one, _Ended):
+            raise one
+    return True in done
+
+
+async def _next(t: Tx, operation_id: UUID) -> bool:
+    going = await t.fetchrow(_GOING, t.workspace_id, operation_id)
+    if going is None:
+        return False
+    if going["status"] == BulkStatus.PENDING:
+        unread = await t.fetchrow(
+            f"{_GOING} AND status = 'PENDING' FOR UPDATE SKIP LOCKED", t.workspace_id, operation_id
+        )
+        if unread is not None:
+            await _read_file(t, unread)
+        return unread is not None
+    batch = await t.fetchrow(
+        "SELECT position, file_rows FROM bulk_batches WHERE workspace_id = $1 AND operation_id = $2 "
+        "AND file_rows IS NOT NULL ORDER BY position LIMIT 1 FOR UPDATE SKIP LOCKED",
+        t.workspace_id,
+        operation_id,
+    )
+    if batch is None:
+        return False
+    done = await _carry_out(t, going, batch["position"], batch["file_rows"])
+    # Locked last, so that batches go on beside each other; whoever cancelled meanwhile has the last word.
+    now = await t.fetchrow(f"{_GOING} FOR NO KEY UPDATE", t.workspace_id, operation_id)
+    if now is None:
+        raise _Ended
+    await bulk_rows.note(t, now, done)
+    await faults.point("before_bulk_commit")
+    return True
+
+
+async def _read_file(t: Tx, going: asyncpg.Record) -> None:
     """Split the file of an operation into batches; then it runs. Without its file, or with more than a million rows,
     it is cancelled: nothing of it is done."""
     stream = await import_files.content(t, going["file_id"])
@@ -175,7 +222,7 @@ def _unpacked(packed: Sequence[Any]) -> ContactRow | BadRow:
     return ContactRow(line, **dict(zip(_VALUES, values, strict=True)), fields=fields, cells=cells)
 
 
-async def carry_out(t: Tx, going: asyncpg.Record, position: int, packed: bytes) -> Done:
+async def _carry_out(t: Tx, going: asyncpg.Record, position: int, packed: bytes) -> Done:
     """Take the rows of one batch; what it held is gone with it."""
     rows = [_unpacked(one) for one in orjson.loads(packed)]
     good = [row for row in rows if isinstance(row, ContactRow)]

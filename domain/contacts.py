@@ -6,6 +6,7 @@ is written. An absent field keeps what is there, null clears it, custom fields m
 Source: product.md section 3 "Enrolment".
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from domain.rules.addresses import (
 from domain.rules.ids import new_id
 from domain.rules.phones import PhoneInvalid, normalise_phone
 
+_NOT_ONE_LINE: Final = re.compile("[\x00-\x1f\ud800-\udfff]")
+_ACCENTS: Final = re.compile("[\u0300-\u034e\u0350-\u036f]")
 _TEXT_FIELDS: Final = ("external_id", "email", "phone", "first_name", "last_name", "company", "time_zone")
 _KEYS: Final = ("email_key", "email_hash", "phone_key", "phone_hash")
 _ROUNDS: Final = 3  # matched again when someone else wrote the same contact at the same moment
@@ -73,7 +76,7 @@ def cleaned(given: ContactFields) -> ContactFields:
     values: dict[str, str | None] = {}
     for name, value in given.values.items():
         text = value.strip() if value else None
-        if text is not None and any(ord(letter) < 32 or "\ud800" <= letter <= "\udfff" for letter in text):
+        if text is not None and _NOT_ONE_LINE.search(text):
             raise Invalid(f"{_words(name)} must be one line of text.", field=[api_name(name)])
         if text is not None and len(text) > _LENGTHS[name]:
             raise Invalid(f"{_words(name)} is longer than {_LENGTHS[name]} characters.", field=[api_name(name)])
@@ -147,7 +150,7 @@ async def upsert(workspace_id: UUID, given: ContactFields) -> UUID:
 async def write_contacts(t: Tx, given: Sequence[ContactFields]) -> list[Matched | Refusal]:
     """Match, create or change contacts; one answer for each, in the order given. A refused one is not written.
 
-    Two statements for any number of contacts. Two of the same person in one call: the second is refused.
+    Four statements for any number of contacts. Two of the same person in one call: the second is refused.
     """
     answers: dict[int, Matched | Refusal] = {}
     wanted: dict[int, ContactFields] = {}
@@ -180,36 +183,68 @@ async def _write_round(
     t: Tx, wanted: Mapping[int, ContactFields], answers: dict[int, Matched | Refusal], seen: dict[UUID | str, int]
 ) -> set[int]:
     """Answer the wanted ones; return those that lost against a contact written at the same moment."""
-    known = await _find(t, list(wanted.values()))
-    erased = await _erased(t, list(wanted.values()))
+    known = _Known.of(await _find(t, list(wanted.values())))
+    hashes = _hashes(t, list(wanted.values()))
+    erased = await _erased(t, hashes)
     rows: dict[int, dict[str, Any]] = {}
+    new: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
     for index, fields in wanted.items():
         try:
-            row, is_new, is_changed = _match(t, fields, known)
+            row, is_new, is_changed = _match(t, fields, known, hashes)
             _refuse_erased(row, known, erased)
             _refuse_twin(index, row, is_new, seen)
         except Refusal as refusal:
             answers[index] = refusal
             continue
         rows[index] = row
-        if is_new or is_changed:
+        if is_new:
+            new.append(row)
+        elif is_changed:
             changed.append(row)
         answers[index] = Matched(row, is_new, is_changed and not is_new)
-    lost = await _store(t, changed)
+    lost = await _insert(t, new) | await _update(t, changed)
     taken = {index for index, row in rows.items() if row["id"] in lost}
     for index in taken:
         answers[index] = ContactAmbiguous("Someone else is changing this contact at this moment. Try again.")
     return taken
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Contacts that were found, by all that names one."""
+
+    by_id: Mapping[UUID, asyncpg.Record]
+    by_external_id: Mapping[str, asyncpg.Record]
+    by_email_key: Mapping[str, asyncpg.Record]
+
+    @classmethod
+    def of(cls, rows: Sequence[asyncpg.Record]) -> "_Known":
+        return cls(
+            {row["id"]: row for row in rows},
+            {row["external_id"]: row for row in rows if row["external_id"]},
+            {row["email_key"]: row for row in rows if row["email_key"]},
+        )
+
+
+# Each by a look into the index of what names it: a plan of fewer looks reads all contacts of the workspace.
+_FIND: Final = """
+    SELECT c.* FROM unnest($2::uuid[]) AS u (id) CROSS JOIN LATERAL (
+        SELECT * FROM contacts c WHERE c.workspace_id = $1 AND c.id = u.id AND c.erased_at IS NULL LIMIT 1) c
+    UNION ALL
+    SELECT c.* FROM unnest($3::text[]) AS u (external_id) CROSS JOIN LATERAL (
+        SELECT * FROM contacts c WHERE c.workspace_id = $1 AND c.external_id = u.external_id AND c.erased_at IS NULL
+        LIMIT 1) c
+    UNION ALL
+    SELECT c.* FROM unnest($4::text[]) AS u (email_key) CROSS JOIN LATERAL (
+        SELECT * FROM contacts c WHERE c.workspace_id = $1 AND c.email_key = u.email_key AND c.erased_at IS NULL
+        LIMIT 1) c
+"""
+
+
 async def _find(t: Tx, wanted: Sequence[ContactFields]) -> list[asyncpg.Record]:
     return await t.fetch(
-        """
-        SELECT * FROM contacts
-        WHERE workspace_id = $1 AND erased_at IS NULL
-            AND (id = ANY($2::uuid[]) OR external_id = ANY($3::text[]) OR email_key = ANY($4::text[]))
-        """,
+        _FIND,
         t.workspace_id,
         [fields.contact_id for fields in wanted if fields.contact_id],
         [fields.values["external_id"] for fields in wanted if fields.values.get("external_id")],
@@ -217,40 +252,47 @@ async def _find(t: Tx, wanted: Sequence[ContactFields]) -> list[asyncpg.Record]:
     )
 
 
-async def _erased(t: Tx, wanted: Sequence[ContactFields]) -> set[str]:
-    """Return the hashes of the addresses and numbers given whose person was erased and must not come back."""
+def _hashes(t: Tx, wanted: Sequence[ContactFields]) -> dict[str, str | None]:
+    """Return the keyed hash of each address and number given, by its key."""
     keys = [address_key(email) for fields in wanted if (email := fields.values.get("email"))]
     keys += [key for fields in wanted if (phone := fields.values.get("phone")) and (key := phone_key(phone))]
+    return {key: t.hashed(key) for key in keys}
+
+
+async def _erased(t: Tx, hashes: Mapping[str, str | None]) -> set[str]:
+    """Return those of the hashes whose person was erased and must not come back."""
     rows = await t.fetch(
         "SELECT value FROM suppressions WHERE workspace_id = $1 AND kind = 'ERASED' AND value = ANY($2::text[]) "
         "AND lifted_at IS NULL",
         t.workspace_id,
-        [t.hashed(key) for key in keys],
+        list(hashes.values()),
     )
     return {row["value"] for row in rows}
 
 
-def _refuse_erased(row: Mapping[str, Any], known: Sequence[asyncpg.Record], erased: set[str]) -> None:
+def _refuse_erased(row: Mapping[str, Any], known: _Known, erased: set[str]) -> None:
     """Refuse an address or number of somebody erased, unless the contact has it already.
 
     Raises:
         PersonErased
     """
-    before = next((one for one in known if one["id"] == row["id"]), None)
+    before = known.by_id.get(row["id"])
     for name in ("email_hash", "phone_hash"):
         if row[name] in erased and (before is None or before[name] != row[name]):
             raise PersonErased
 
 
-def _match(t: Tx, fields: ContactFields, known: Sequence[asyncpg.Record]) -> tuple[dict[str, Any], bool, bool]:
+def _match(
+    t: Tx, fields: ContactFields, known: _Known, hashes: Mapping[str, str | None]
+) -> tuple[dict[str, Any], bool, bool]:
     """Return the row as it will be, whether it is new, and whether anything changes."""
     email = fields.values.get("email")
     external_id = fields.values.get("external_id")
-    by_id = next((row for row in known if row["id"] == fields.contact_id), None) if fields.contact_id else None
+    by_id = known.by_id.get(fields.contact_id) if fields.contact_id else None
     if fields.contact_id and by_id is None:
         raise NotFound("contact", field=["contactId"])
-    by_external = next((r for r in known if r["external_id"] == external_id), None) if external_id else None
-    by_email = next((r for r in known if r["email_key"] == address_key(email)), None) if email else None
+    by_external = known.by_external_id.get(external_id) if external_id else None
+    by_email = known.by_email_key.get(address_key(email)) if email else None
     named = {row["id"]: row for row in (by_id, by_external, by_email) if row is not None}
     if len(named) > 1:
         raise ContactAmbiguous(
@@ -270,9 +312,10 @@ def _match(t: Tx, fields: ContactFields, known: Sequence[asyncpg.Record]) -> tup
         _check_custom_size(custom, written)
     row["custom_fields"] = written.decode()
     row["email_key"] = address_key(row["email"]) if row["email"] else None
-    row["email_hash"] = t.hashed(row["email_key"])
     row["phone_key"] = phone_key(row["phone"]) if row["phone"] else None
-    row["phone_hash"] = t.hashed(row["phone_key"])
+    for name in ("email", "phone"):
+        key = row[f"{name}_key"]
+        row[f"{name}_hash"] = hashes[key] if key in hashes else t.hashed(key)
     row["sort_name"] = _sortable(row["last_name"], row["first_name"], row["email"] or row["external_id"])
     if found is None:
         row |= {"id": new_id(), "email_bounced_at": None, "phone_invalid_at": None, "out_of_office_until": None}
@@ -290,7 +333,12 @@ def _match(t: Tx, fields: ContactFields, known: Sequence[asyncpg.Record]) -> tup
 
 def _sortable(*parts: str | None) -> str:
     """Return a name as lists sort it: lower case and without accents, so that Émile stands with Emil."""
-    text = unicodedata.normalize("NFKD", " ".join(part for part in parts if part))
+    text = " ".join(part for part in parts if part)
+    if text.isascii():
+        return text.lower()[:420]
+    text = unicodedata.normalize("NFKD", text)
+    if max(text) <= "\u036f":  # the accents of the languages of Europe, and nothing beyond
+        return _ACCENTS.sub("", text).casefold()[:420]
     return "".join(letter for letter in text if not unicodedata.combining(letter)).casefold()[:420]
 
 
@@ -303,49 +351,53 @@ def _refuse_twin(index: int, row: Mapping[str, Any], is_new: bool, seen: dict[UU
     seen.update(dict.fromkeys(names, index))
 
 
-async def _store(t: Tx, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
-    """Insert or update the rows; return the ids that lost against a contact written at the same moment."""
+_COLUMNS: Final = ("id", *_TEXT_FIELDS, *_KEYS, "custom_fields", "sort_name", "email_bounced_at", "phone_invalid_at")
+_TYPES: Final = {
+    "id": "uuid",
+    "custom_fields": "jsonb",
+    "email_bounced_at": "timestamptz",
+    "phone_invalid_at": "timestamptz",
+}
+_ARRAYS: Final = [f"${number}::{_TYPES.get(name, 'text')}[]" for number, name in enumerate(_COLUMNS, start=3)]
+_ROWS: Final = f"unnest({', '.join(_ARRAYS)}) AS u ({', '.join(_COLUMNS)})"
+_INSERT: Final = f"""
+    INSERT INTO contacts ({", ".join(_COLUMNS)}, workspace_id, created_at, updated_at)
+    SELECT {", ".join(f"u.{name}" for name in _COLUMNS)}, $1, $2, $2 FROM {_ROWS}
+    ON CONFLICT DO NOTHING RETURNING id
+"""
+# Found by a look for each, and by its place: a plan of fewer looks reads all contacts of the workspace.
+_UPDATE: Final = f"""
+    UPDATE contacts c SET {", ".join(f"{name} = u.{name}" for name in _COLUMNS if name != "id")}, updated_at = $2,
+        email_changed_at = CASE WHEN c.email_key IS DISTINCT FROM u.email_key THEN $2 ELSE c.email_changed_at END,
+        phone_changed_at = CASE WHEN c.phone_key IS DISTINCT FROM u.phone_key THEN $2 ELSE c.phone_changed_at END
+    FROM (SELECT u.*, p.place FROM {_ROWS} CROSS JOIN LATERAL (
+        SELECT o.ctid AS place FROM contacts o WHERE o.workspace_id = $1 AND o.id = u.id LIMIT 1 FOR UPDATE) p) u
+    WHERE c.workspace_id = $1 AND c.ctid = u.place AND c.id = u.id
+    RETURNING c.id, c.sort_name
+"""
+_RENAME: Final = """
+    UPDATE recipients r SET sort_name = u.sort_name FROM unnest($2::uuid[], $3::text[]) AS u (contact_id, sort_name)
+    WHERE r.workspace_id = $1 AND r.contact_id = u.contact_id AND r.sort_name <> u.sort_name
+"""
+
+
+async def _insert(t: Tx, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
+    """Insert the rows; return the ids that lost against a contact written at the same moment."""
+    return await _lost(t, _INSERT, rows) if rows else set()
+
+
+async def _update(t: Tx, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
+    """Update the rows, and the names of their recipients; return the ids that lost against someone else."""
     if not rows:
         return set()
-    columns = ("id", *_TEXT_FIELDS, *_KEYS, "custom_fields", "sort_name", "email_bounced_at", "phone_invalid_at")
-    types = {
-        "id": "uuid",
-        "custom_fields": "jsonb",
-        "email_bounced_at": "timestamptz",
-        "phone_invalid_at": "timestamptz",
-    }
+    lost = await _lost(t, _UPDATE, rows)
+    await t.execute(_RENAME, t.workspace_id, [row["id"] for row in rows], [row["sort_name"] for row in rows])
+    return lost
+
+
+async def _lost(t: Tx, statement: str, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
     ordered = sorted(rows, key=lambda row: row["id"].bytes)
-    arrays = ", ".join(f"${number}::{types.get(name, 'text')}[]" for number, name in enumerate(columns, start=3))
-    names = ", ".join(columns)
-    updates = ", ".join(f"{name} = u.{name}" for name in columns if name != "id")
-    written = await t.fetch(
-        f"""
-        WITH u AS (SELECT * FROM unnest({arrays}) AS u ({names})),
-        updated AS (
-            UPDATE contacts c SET {updates}, updated_at = $2, email_changed_at =
-                CASE WHEN c.email_key IS DISTINCT FROM u.email_key THEN $2 ELSE c.email_changed_at END,
-                phone_changed_at =
-                CASE WHEN c.phone_key IS DISTINCT FROM u.phone_key THEN $2 ELSE c.phone_changed_at END
-            FROM u WHERE c.workspace_id = $1 AND c.id = u.id
-            RETURNING c.id
-        ),
-        inserted AS (
-            INSERT INTO contacts ({names}, workspace_id, created_at, updated_at)
-            SELECT {", ".join(f"u.{name}" for name in columns)}, $1, $2, $2 FROM u
-            WHERE NOT EXISTS (SELECT FROM contacts c WHERE c.workspace_id = $1 AND c.id = u.id)
-            ON CONFLICT DO NOTHING
-            RETURNING id
-        ),
-        renamed AS (
-            UPDATE recipients r SET sort_name = u.sort_name FROM u
-            WHERE r.workspace_id = $1 AND r.contact_id = u.id AND r.sort_name <> u.sort_name
-        )
-        SELECT id FROM updated UNION ALL SELECT id FROM inserted
-        """,
-        t.workspace_id,
-        t.now,
-        *([row[name] for row in ordered] for name in columns),
-    )
+    written = await t.fetch(statement, t.workspace_id, t.now, *([row[name] for row in ordered] for name in _COLUMNS))
     return {row["id"] for row in ordered} - {row["id"] for row in written}
 
 

@@ -6,7 +6,7 @@ Source: product.md section 3 "Enrolment".
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from domain.database import Tx
@@ -48,7 +48,8 @@ class Born:
     inserted: bool
 
 
-_INSERT = """
+_NOBODY: Final = UUID(int=0)
+_INSERT: Final = """
     WITH u AS (
         SELECT * FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
             $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::timestamptz[], $22::uuid[],
@@ -81,23 +82,19 @@ async def insert(t: Tx, actor: Actor, place: Place, newcomers: Sequence[Newcomer
         return []
     offset = await _first_turn(t, place, place.mailbox_ids, "mailbox_id")
     sms_offset = await _first_turn(t, place, place.sms_mailbox_ids, "sms_mailbox_id")
-    made = [
-        _newborn(
-            t,
-            place,
-            newcomer.contact,
-            mailbox_id=_in_turn(place.mailbox_ids, offset + number),
-            sms_mailbox_id=_in_turn(place.sms_mailbox_ids, sms_offset + number),
-        )
-        for number, newcomer in enumerate(newcomers)
-    ]
+    # All of one time zone begin alike: their timers are worked out once.
+    in_zone = {zone: _newborn(t, place, zone) for zone in {newcomer.contact["time_zone"] for newcomer in newcomers}}
+    counted = {zone: tally.newborn(one) for zone, one in in_zone.items()}
+    zones = [newcomer.contact["time_zone"] for newcomer in newcomers]
+    made = [in_zone[zone] for zone in zones]
+    ids = [new_id() for _ in newcomers]
     rows = await t.fetch(
         _INSERT,
         t.workspace_id,
         t.now,
-        [r.id for r in made],
-        [r.contact_id for r in made],
-        [r.mailbox_id for r in made],
+        ids,
+        [newcomer.contact["id"] for newcomer in newcomers],
+        [_in_turn(place.mailbox_ids, offset + number) for number in range(len(newcomers))],
         [newcomer.external_id for newcomer in newcomers],
         [newcomer.contact["sort_name"] for newcomer in newcomers],
         [r.status for r in made],
@@ -114,11 +111,11 @@ async def insert(t: Tx, actor: Actor, place: Place, newcomers: Sequence[Newcomer
         EventType.ENROLLED,
         made[0].last_step_id,
         made[0].plan_revision,
-        [r.sms_mailbox_id for r in made],
-        [tally.newborn(r) for r in made],
+        [_in_turn(place.sms_mailbox_ids, sms_offset + number) for number in range(len(newcomers))],
+        [counted[zone] for zone in zones],
     )
     inserted = {row["id"] for row in rows}
-    return [Born(r.id, r.contact_id, r.id in inserted) for r in made]
+    return [Born(id, newcomer.contact["id"], id in inserted) for id, newcomer in zip(ids, newcomers, strict=True)]
 
 
 async def _first_turn(t: Tx, place: Place, mailbox_ids: Sequence[UUID], column: str) -> int:
@@ -138,20 +135,18 @@ def _in_turn(mailbox_ids: Sequence[UUID], turn: int) -> UUID | None:
     return mailbox_ids[turn % len(mailbox_ids)] if mailbox_ids else None
 
 
-def _newborn(
-    t: Tx, place: Place, contact: Mapping[str, Any], *, mailbox_id: UUID | None, sms_mailbox_id: UUID | None
-) -> Recipient:
+def _newborn(t: Tx, place: Place, time_zone: str | None) -> Recipient:
+    """Return somebody new of this zone, nobody in particular."""
     assert t.workspace_id is not None
     before = place.plan.preceding(place.first.id)
     newborn = Recipient(
-        id=new_id(),
+        id=_NOBODY,
         workspace_id=t.workspace_id,
         sequence_id=place.sequence_id,
-        contact_id=contact["id"],
+        contact_id=_NOBODY,
+        mailbox_id=None,
         version=1,
-        time_zone=contact["time_zone"],
-        mailbox_id=mailbox_id,
-        sms_mailbox_id=sms_mailbox_id,
+        time_zone=time_zone,
         sequence_paused_at=t.now if place.plan.paused else None,
         current_step_id=place.first.id,
         last_step_id=before.id if before else None,

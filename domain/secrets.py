@@ -14,6 +14,7 @@ import base64
 import binascii
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 from hmac import digest
 from uuid import UUID
@@ -94,7 +95,12 @@ def hashed_address(pepper: bytes, workspace_id: UUID, key: str) -> bytes:
 
     `key` is what is compared: `addresses.address_key` or `addresses.phone_key`. Source: reliability.md 2.31.
     """
-    return digest(digest(pepper, workspace_id.bytes, "sha256"), key.encode(), "sha256")[:HASH_BYTES]
+    return digest(_key_of_workspace(pepper, workspace_id), key.encode(), "sha256")[:HASH_BYTES]
+
+
+@lru_cache(maxsize=64)
+def _key_of_workspace(pepper: bytes, workspace_id: UUID) -> bytes:
+    return digest(pepper, workspace_id.bytes, "sha256")
 
 
 def read_key(text: str) -> bytes:

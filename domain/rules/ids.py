@@ -50,8 +50,9 @@ class IdMalformed(Exception):
 def new_id() -> UUID:
     """Return a fresh UUIDv7: 48 bits of Unix milliseconds, then 74 random bits. Later ids sort after earlier ones."""
     milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62
-    return UUID(int=value | secrets.randbits(62))
+    random = secrets.randbits(80)
+    value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | (random >> 62 & 0xFFF) << 64 | 0b10 << 62
+    return UUID(int=value | random & (2**62 - 1))
 
 
 def to_public(prefix: Prefix, key: UUID) -> str:

@@ -42,6 +42,10 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         "looks for the operations that are going on, anywhere",
     ),
     ("domain.bulk", "WHERE ended_at < now()"): ({"bulk_operations"}, "forgets what is old, anywhere"),
+    ("domain.admission", "SELECT r.id, r.contact_id, r.end_reason"): (
+        {"r"},
+        "looks by the contact alone, and is held to the workspace around that",
+    ),
     ("domain.import_files", "SELECT f.workspace_id, f.id, EXISTS"): ({"f"}, "forgets what is old, anywhere"),
     ("domain.import_files", "DELETE FROM import_chunks x USING unnest"): ({"x"}, "those, each in its workspace"),
     ("domain.import_files", "UPDATE import_files x SET emptied_at"): ({"x"}, "the same"),
