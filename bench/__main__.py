@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Callable
 
-from bench import bombs, claims, commit_to_client, imports, page, reports, sequence_wide, steps
+from bench import bombs, claims, commit_to_client, imports, page, reconnects, reports, sequence_wide, steps
 
 BENCHES: dict[str, Callable[[], None]] = {
     "steps": steps.main,
     "claims": claims.main,
     "commit_to_client": commit_to_client.main,
+    "reconnects": reconnects.main,
     "page": page.main,
     "reports": reports.main,
     "sequence_wide": sequence_wide.main,

@@ -53,8 +53,8 @@ ROUNDS = 3
 PEOPLE = 100
 
 _SUBSCRIPTION = "subscription { recipientEvents { cursor recipientId version type previousStatus status occurredAt } }"
-_PAUSE = "mutation($id: ID!) { change: recipientPause(input: {id: $id}) { recipient { version } errors { code } } }"
-_RESUME = "mutation($id: ID!) { change: recipientResume(input: {id: $id}) { recipient { version } errors { code } } }"
+PAUSE = "mutation($id: ID!) { change: recipientPause(input: {id: $id}) { recipient { version } errors { code } } }"
+RESUME = "mutation($id: ID!) { change: recipientResume(input: {id: $id}) { recipient { version } errors { code } } }"
 
 Change = Callable[[str, bool], Awaitable[int]]  # recipient, whether to pause; returns the version it made
 
@@ -71,7 +71,7 @@ def main() -> None:
     ours, naive = [], []
     with embedded() as servers:
         url = asyncio.run(servers.create_database("bench_feed"))
-        secret, people = asyncio.run(_prepare(url))
+        secret, people = asyncio.run(prepare(url))
         port = free_port()
         env = environment(url, servers.redis_url or "", RELANCE_PORT=str(port))
         with running("cli", "worker", env=env), running("cli", "api", env=env) as api, _naive_server(servers) as other:
@@ -104,7 +104,7 @@ def _row(name: str, runs: list[Run], field: str) -> list[str]:
     return [name, *(f"{figure:.1f}" for figure in [*figures, worst]), str(missing), f"{cpu:.1f}"]
 
 
-async def _prepare(url: str) -> tuple[str, list[str]]:
+async def prepare(url: str) -> tuple[str, list[str]]:
     """Return a key, and the ids of people who wait a day for their first step."""
     await migrate(url)
     async with database(url, pepper=PEPPER):
@@ -144,7 +144,7 @@ async def _ours(port: int, pid: int, secret: str, people: list[str]) -> Run:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=authorization, timeout=20) as client:
 
         async def change(recipient_id: str, pause: bool) -> int:
-            asked = {"query": _PAUSE if pause else _RESUME, "variables": {"id": recipient_id}}
+            asked = {"query": PAUSE if pause else RESUME, "variables": {"id": recipient_id}}
             told = (await client.post("/graphql", json=asked)).json()["data"]["change"]
             assert not told["errors"], told
             return int(told["recipient"]["version"])
