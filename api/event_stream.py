@@ -25,6 +25,7 @@ from api.ring import Batch
 from api.server_parts import ServerParts
 from api.sharing import Selection
 from api.telling import NotExecuted, subscribed
+from domain.connections import lost
 
 EVENT_STREAM: Final = "text/event-stream"
 _ALIVE_EVERY_SECONDS: Final = 12.0
@@ -118,8 +119,11 @@ async def _events(
                 await asyncio.wait(
                     {upcoming, closing}, timeout=_LOOKED_AT_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
-                with suppress(KeySetUnreachable):  # whose key it is cannot be known now
+                try:
                     await process.keys.caller(secret)
+                except Exception as problem:  # whose key it is may not be known now
+                    if not isinstance(problem, KeySetUnreachable) and not lost(problem):
+                        raise
                 if upcoming.done():
                     events = upcoming.result().events
                     for start in range(0, len(events), _TOLD_AT_ONCE):

@@ -21,7 +21,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from api.rounds import endlessly
+from api.rounds import endlessly, once_reachable
 from domain import feed
 from domain.feed import Event, Head, ResyncRequired, from_cursor, to_cursor
 
@@ -169,7 +169,13 @@ class Hub:
             CursorForeign: not a cursor.
             ResyncRequired: the cursor is of another epoch, of the future or too old, or the reader fell behind.
         """
-        ring = await self._ring(workspace_id)
+
+        async def missed() -> list[Event]:
+            async with self._reading:
+                limit = min(_READ_AT_ONCE, ring.last - position)
+                return await feed.after(workspace_id, to_cursor(ring.epoch, position), limit=limit)
+
+        ring = await once_reachable(lambda: self._ring(workspace_id))
         ring.readers += 1
         since = time.monotonic()
         try:
@@ -179,9 +185,7 @@ class Hub:
                 signal = ring.signal  # taken before looking, so that no move is missed
                 events = ring.after(position, reading_since=since)
                 if events is None:
-                    missing = min(_READ_AT_ONCE, ring.last - position)
-                    async with self._reading:
-                        events = await feed.after(workspace_id, to_cursor(ring.epoch, position), limit=missing)
+                    events = await once_reachable(missed)
                 if events:
                     position = events[-1].seq
                     yield Batch(events, to_cursor(ring.epoch, position))

@@ -8,7 +8,11 @@ Source: architecture.md "Habits".
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from typing import NoReturn, TypeVar
+
+from domain.connections import lost
+
+T = TypeVar("T")
 
 log = logging.getLogger("relance.rounds")
 
@@ -47,6 +51,20 @@ async def endlessly(
         if _told_to_end():  # the round swallowed it: it ended, or failed, instead of being cancelled
             raise asyncio.CancelledError
         await asyncio.sleep(pause)
+
+
+async def once_reachable(work: Callable[[], Awaitable[T]]) -> T:
+    """Return what `work` returns, tried again for as long as the database cannot be reached: who listens is not sent
+    away for that."""
+    pause = _FIRST_BACKOFF_SECONDS
+    while True:
+        try:
+            return await work()
+        except Exception as problem:
+            if not lost(problem):
+                raise
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LAST_BACKOFF_SECONDS)
 
 
 def _told_to_end() -> bool:

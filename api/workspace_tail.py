@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from api.ring import QUIET_SECONDS, Batch
-from api.rounds import endlessly
+from api.rounds import endlessly, once_reachable
 from domain import workspace_feed
 from domain.feed import ResyncRequired
 from domain.workspace_feed import Found, WorkspaceEventRow
@@ -63,14 +63,18 @@ class WorkspaceTails:
         Raises:
             CursorForeign, ResyncRequired
         """
+
+        async def after_cursor() -> Found:
+            async with self._reading:
+                return await workspace_feed.after(workspace_id, cursor, types=types, limit=_READ_AT_ONCE)
+
         waiting = self._waiting.setdefault(workspace_id, _Waiting())
         waiting.readers += 1
         try:
             cursor, missed, quiet = after, 0, True
             while True:
                 news = waiting.news  # taken before looking, so that nothing is missed
-                async with self._reading:
-                    found = await workspace_feed.after(workspace_id, cursor, types=types, limit=_READ_AT_ONCE)
+                found = await once_reachable(after_cursor)
                 waiting.cursor = waiting.cursor or found.cursor
                 cursor = found.cursor
                 complete = len(found.events) < _READ_AT_ONCE

@@ -26,8 +26,10 @@ CHANGES = 1_000 * LENGTH
 async def _time_passes(endpoint_id: UUID) -> None:
     """What failed is due again, and what a dead worker had in hand has waited long enough."""
     await fetch(
-        "WITH u AS (UPDATE webhook_deliveries SET next_at = now(), lease_until = CASE WHEN lease_until < now() + $2 "
-        "THEN now() ELSE lease_until END WHERE endpoint_id = $1 AND state = 'PENDING' RETURNING 1) SELECT 1",
+        "WITH u AS (UPDATE webhook_deliveries SET next_at = least(next_at, now()), "
+        "lease_until = CASE WHEN lease_until < now() + $2 THEN now() ELSE lease_until END "
+        "WHERE endpoint_id = $1 AND state = 'PENDING' AND (next_at > now() OR lease_until < now() + $2 "
+        "AND lease_until > now()) RETURNING 1) SELECT 1",
         endpoint_id,
         webhook_delivery.LEASE - timedelta(seconds=3),
     )
@@ -73,7 +75,7 @@ async def test_every_event_arrives_signed_while_workers_are_killed_secrets_rotat
                     crew.start()
                 before = len(taken)
                 while len(taken) < before + CHANGES // KILLS and (not events or len(taken) < events):
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.5)
                     await _time_passes(endpoint_id)
                     if writing.done() and not events:
                         await writing
