@@ -20,13 +20,13 @@ async def multiply(sequence_id: UUID, count: int, facts: Mapping[str, str]) -> N
             f"""
             WITH people AS (
                 INSERT INTO contacts (id, email, email_key, {", ".join(told)})
-                SELECT gen_random_uuid(), a, a, {", ".join(told)}
+                SELECT uuidv7(), a, a, {", ".join(told)}
                 FROM contacts, generate_series($3::int, $4) n,
                     LATERAL (SELECT n || '@' || $5::text || '.example' AS a) x
                 WHERE id = $1 RETURNING id
             )
             INSERT INTO recipients (id, contact_id, {", ".join([*facts, *same])})
-            SELECT gen_random_uuid(), p.id, {", ".join([*facts.values(), *(f"r.{name}" for name in same)])}
+            SELECT uuidv7(), p.id, {", ".join([*facts.values(), *(f"r.{name}" for name in same)])}
             FROM people p, recipients r WHERE r.id = $2
             """,
             person["id"],

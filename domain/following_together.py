@@ -75,16 +75,19 @@ _TIMES: Final = "q AS (SELECT $3::timestamptz AS began_at, $4::timestamptz AS en
 
 def _choice(way: _Way, status: Status) -> str:
     """Read and lock a batch, in the order of `recipients_by_status`, which those who have followed have left. Who is
-    locked by another is decided alone."""
+    locked by another is decided alone.
+
+    The status is a range of one, so that to be in order of it is worth something: of the other lists, which are in the
+    same order otherwise, those who have followed are still the beginning, and each batch would go past them all."""
     return f"""
         WITH {_TIMES}
-        SELECT r.id, r.ctid AS place, r.current_step_id AS step_id, r.contact_id,
+        SELECT r.ctid AS place, r.current_step_id AS step_id, r.contact_id,
             greatest(q.ended_at + make_interval(secs => r.wait_left_seconds), r.retry_at, r.paced_until) AS earliest_at
         FROM recipients r, q
-        WHERE r.workspace_id = $1 AND r.sequence_id = $2 AND r.status = '{status}' AND r.deleted_at IS NULL
-            AND r.error_id IS NULL AND r.pending_id IS NULL AND {way.rows}
+        WHERE r.workspace_id = $1 AND r.sequence_id = $2 AND r.status BETWEEN '{status}' AND '{status}'
+            AND r.deleted_at IS NULL AND r.error_id IS NULL AND r.pending_id IS NULL AND {way.rows}
             AND r.plan_revision >= ($7::int[])[array_position($6::uuid[], r.current_step_id)]
-        ORDER BY r.enrolled_at DESC, r.id DESC LIMIT $8 FOR NO KEY UPDATE OF r SKIP LOCKED
+        ORDER BY r.status, r.enrolled_at DESC, r.id DESC LIMIT $8 FOR NO KEY UPDATE OF r SKIP LOCKED
     """
 
 
@@ -105,19 +108,20 @@ _KIND: Final[tuple[tuple[str, str, Callable[[Change], Any]], ...]] = (
 
 
 def _writing(way: _Way) -> str:
-    kinds = ", ".join(f"${number}::{kind}[]" for number, (_, kind, _) in enumerate(_KIND, start=10))
+    kinds = ", ".join(f"${number}::{kind}[]" for number, (_, kind, _) in enumerate(_KIND, start=9))
     return f"""
         WITH {_TIMES}, a AS (
-            SELECT * FROM unnest($9::jsonb[], {kinds}) AS a (counted, {", ".join(name for name, _, _ in _KIND)})
+            SELECT * FROM unnest($8::jsonb[], {kinds}) AS a (counted, {", ".join(name for name, _, _ in _KIND)})
         ), u AS (
-            SELECT * FROM unnest($7::uuid[], $8::timestamptz[]) AS u (id, due_at)
+            SELECT * FROM unnest($6::tid[], $7::timestamptz[]) AS u (place, due_at)
         ), changed AS (
             UPDATE recipients r SET {way.facts}, status = a.status, version = r.version + 1, updated_at = q.now,
                 status_changed_at = CASE WHEN r.status = a.status THEN r.status_changed_at ELSE q.now END
             FROM q, a, u
-            WHERE r.workspace_id = $1 AND r.sequence_id = $2 AND r.ctid = ANY($6::tid[]) AND u.id = r.id
-                AND a.begun = r.begun AND a.contacted = (r.contacted_at IS NOT NULL) AND a.here = r.current_step_id
-                AND a.previous_status = r.status
+            -- One value, so that the place alone finds the row: see writing.py.
+            WHERE r.ctid = u.place AND CASE WHEN r.workspace_id = $1 AND r.sequence_id = $2 AND a.begun = r.begun
+                AND a.contacted = (r.contacted_at IS NOT NULL) AND a.here = r.current_step_id THEN
+                    a.previous_status = r.status ELSE false END
             RETURNING r.id, r.version, r.mailbox_id, a.*
         ), told AS (
             INSERT INTO events (recipient_id, version, workspace_id, sequence_id, mailbox_id, type, previous_status,
@@ -187,7 +191,6 @@ async def _write(
         sequence_id,
         *times,
         [row["place"] for row in rows],
-        [row["id"] for row in rows],
         await _due(t, plan, rows) if plan.status is SequenceStatus.ACTIVE else [None] * len(rows),
         [each.counted(t.now) for each in changes],
         *([attribute(each) for each in changes] for _, _, attribute in _KIND),

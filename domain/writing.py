@@ -70,6 +70,13 @@ _EVENT = (
 )
 
 
+# Recipient `r` is still as it was when `u` was decided. One value to PostgreSQL, so that the id alone finds the row: on
+# tables that were filled a moment ago it takes the workspace, or not being deleted, for so rare that it would compare
+# all rows of the workspace with all of `u`.
+_AS_READ = """CASE WHEN r.workspace_id = $1 AND r.version = u.version AND r.plan_revision = u.seen_revision
+                AND r.deleted_at IS NULL"""
+
+
 def _statement() -> str:
     inputs = [*_GUARD, *((name, kind) for name, kind, _ in _COLUMNS), *((f"e_{name}", kind) for name, kind in _EVENT)]
     arrays = ", ".join(f"${number}::{kind}[]" for number, (_, kind) in enumerate(inputs, start=3))
@@ -86,18 +93,18 @@ def _statement() -> str:
             UPDATE recipients r SET {facts}, version = r.version + 1, updated_at = $2,
                 status_changed_at = CASE WHEN r.status = u.status THEN r.status_changed_at ELSE $2 END
             FROM u LEFT JOIN q ON q.id = u.edited_in
-            WHERE r.workspace_id = $1 AND r.id = u.id AND r.version = u.version AND r.plan_revision = u.seen_revision
-                AND (u.edited_in IS NULL OR q.revision = u.decided_on) AND r.deleted_at IS NULL
-            RETURNING r.id, r.version, r.sequence_id, r.mailbox_id, r.deleted_at
+            WHERE r.id = u.id AND {_AS_READ}
+                THEN u.edited_in IS NULL OR q.revision = u.decided_on ELSE false END
+            RETURNING u.*, r.version AS written, r.sequence_id
         )
         INSERT INTO events (recipient_id, version, workspace_id, sequence_id, type, previous_status, status,
             previous_stage, stage, end_reason, actor_kind, actor_id, step_id, message_id, step_error_id,
             previous_mailbox_id, counted, mailbox_id, occurred_at)
-        SELECT c.id, c.version, $1, c.sequence_id, u.e_type, u.e_previous_status,
-            CASE WHEN c.deleted_at IS NULL THEN u.status END, u.e_previous_stage,
-            CASE WHEN c.deleted_at IS NULL THEN u.e_stage END, u.end_reason, u.e_actor_kind, u.e_actor_id, u.e_step_id,
-            u.e_message_id, u.e_step_error_id, u.e_previous_mailbox_id, u.e_counted, c.mailbox_id, $2
-        FROM changed c JOIN u ON u.id = c.id
+        SELECT id, written, $1, sequence_id, e_type, e_previous_status,
+            CASE WHEN deleted_at IS NULL THEN status END, e_previous_stage,
+            CASE WHEN deleted_at IS NULL THEN e_stage END, end_reason, e_actor_kind, e_actor_id, e_step_id,
+            e_message_id, e_step_error_id, e_previous_mailbox_id, e_counted, mailbox_id, $2
+        FROM changed
         RETURNING recipient_id
     """
 
@@ -199,7 +206,7 @@ async def write_timers(t: Tx, moved: Sequence[tuple[Recipient, Recipient]]) -> s
         return set()
     pairs = sorted(moved, key=lambda pair: pair[0].id)
     rows = await t.fetch(
-        """
+        f"""
         WITH changed AS (
             UPDATE recipients r SET last_step_id = u.last_step_id, plan_revision = u.plan_revision,
                 anchor_at = u.anchor_at, wait_ends_at = u.wait_ends_at, wait_left_seconds = u.wait_left,
@@ -209,8 +216,7 @@ async def write_timers(t: Tx, moved: Sequence[tuple[Recipient, Recipient]]) -> s
                 $9::float8[], $10::timestamptz[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::bool[])
                 AS u (id, version, seen_revision, last_step_id, plan_revision, anchor_at, wait_ends_at, wait_left,
                     due_at, due_kind, retry_at, paced_until, frequency_capped)
-            WHERE r.workspace_id = $1 AND r.id = u.id AND r.version = u.version AND r.plan_revision = u.seen_revision
-                AND r.deleted_at IS NULL
+            WHERE r.id = u.id AND {_AS_READ} THEN true ELSE false END
             RETURNING r.id
         ) SELECT id FROM changed
         """,

@@ -21,6 +21,10 @@ _REFERENCE = re.compile(
 _COLUMNS = r"(?!\s*SELECT\b)[\s\w,\"…]*"
 _STATEMENT = re.compile(r"\s*(?:SELECT|WITH|UPDATE|INSERT|DELETE)\b")
 _CONDITION = re.compile(r"\b(?:WHERE|ON|AND)\s+(?:(\w+)\.)?workspace_id\s*=\s*(?:\$\d|ANY\s*\()")
+_CASE_OF_ONE = re.compile(
+    r"\b(WHERE|ON|AND) CASE WHEN ((?:(?!\b(?:CASE|WHEN|THEN|OR|END)\b).)*) THEN (?:(?!\b(?:CASE|WHEN|ELSE|END)\b).)*"
+    r" ELSE false END\b"
+)
 _EQUAL = re.compile(r"\b(?:(\w+)\.)?(\w+)\s*=\s*(\w+)\.(\w+)\b")
 _NARROWS = re.compile(r"(?:(?:LEFT|CROSS|INNER) )?JOIN\b|WHERE\b")
 _CLAUSE = re.compile(
@@ -121,7 +125,8 @@ def _read_tables(select: _Select) -> None:
 
 
 def _read_conditions(select: _Select, links: list[tuple[_Table, _Table]], *, leans: bool) -> None:
-    text = re.sub(r"\bCASE\b.*?\bEND\b", " ", select.text, flags=re.DOTALL)
+    text = re.sub(_CASE_OF_ONE, r"\1 \2", select.text)  # it holds only where its condition does
+    text = re.sub(r"\bCASE\b.*?\bEND\b", " ", text, flags=re.DOTALL)
     read = [table for table in select.tables if not table.alias.startswith("INTO ")]
     only = read[0].alias if len(read) == 1 else None
     for clause in _CLAUSE.split(text):

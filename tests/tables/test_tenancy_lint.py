@@ -247,6 +247,7 @@ def test_what_always_holds_for_a_list_holds_its_source_to_the_workspace() -> Non
     ("leak", "sql"),
     [
         (["contacts contacts"], "SELECT * FROM contacts WHERE id = $2"),
+        (["contacts c"], "SELECT 1 FROM contacts c WHERE CASE WHEN c.workspace_id = $1 THEN false ELSE true END"),
         (["contacts contacts"], "SELECT workspace_id FROM contacts WHERE id = $2"),
         (["contacts c"], "SELECT * FROM recipients r JOIN contacts c ON c.email = $2 WHERE r.workspace_id = $1"),
         (
@@ -283,6 +284,7 @@ def test_a_table_that_nothing_holds_is_named_however_often_the_workspace_is_ment
         "SELECT EXISTS (SELECT FROM recipients r WHERE r.contact_id = c.id) FROM contacts c WHERE c.workspace_id = $1",
         "SELECT 1 FROM recipients r LEFT JOIN mailboxes m ON m.id = r.mailbox_id WHERE r.workspace_id = $1",
         "SELECT 1 FROM events e JOIN feeds f USING (workspace_id) WHERE e.workspace_id = $1",
+        "SELECT 1 FROM recipients r WHERE r.id = $2 AND CASE WHEN r.workspace_id = $1 THEN true ELSE false END",
         "INSERT INTO contacts (id, workspace_id) VALUES ($2, $1) ON CONFLICT (id) DO UPDATE SET email = excluded.email",
         "UPDATE contacts c SET email = u.email FROM u WHERE c.workspace_id = $1 AND c.id = u.id",
         "JOIN contacts c ON c.workspace_id = r.workspace_id AND c.id = r.contact_id",
