@@ -93,7 +93,7 @@ def main() -> None:
 
 async def _measured(url: str, redis_url: str) -> list[list[str]]:
     port = free_port()
-    env = environment(url, redis_url, RELANCE_PORT=str(port))
+    env = environment(url, redis_url, RELANCE_PORT=str(port), RELANCE_QUERY_SECONDS="300")
     await migrate(url)
     costs: dict[str, list[Cost]] = {}
     async with database(url, pepper=PEPPER):

@@ -35,8 +35,9 @@ class Found:
     @property
     def cause(self) -> "Found":
         """The same without what is one person's own."""
-        detail = None if self.problem.code is ProblemCode.EMAIL_BOUNCED_BEFORE else self.problem.detail
-        return replace(self, problem=replace(self.problem, detail=detail))
+        if self.problem.code is not ProblemCode.EMAIL_BOUNCED_BEFORE:
+            return self
+        return replace(self, problem=replace(self.problem, detail=None))
 
 
 @dataclass(frozen=True, slots=True)
