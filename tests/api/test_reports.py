@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from domain import pending, recipients, sequences, settling, signals
+from domain.claims import Claim
 from domain.database import fetch
 from domain.refusals import Refusal
 from domain.rules.actor import ENGINE
@@ -100,10 +101,14 @@ async def test_each_number_says_whom_it_counts_after_whatever_happened(api: Api)
 async def test_whoever_failed_counts_as_listed_while_rows_follow_the_pause_of_their_sequence(api: Api) -> None:
     world = await make_world(api.workspace_id, api.actor, api.vault, steps=[email(), email(wait=NOW)], people=3)
     failed = Refused("RECIPIENT_REFUSED_CONTENT", "550 5.7.1 No.")
-    first, *others = await claim_all()
+
+    async def claimed() -> list[Claim]:  # other tests may have left somebody due
+        return [one for one in await claim_all() if one.workspace_id == api.workspace_id]
+
+    first, *others = await claimed()
     await carry([first], failed, marked=False)
     await carry(others, Sent("250 2.0.0 taken"))
-    for again in await claim_all():
+    for again in await claimed():
         await carry([again], failed, marked=False)
     await sequences.pause(api.workspace_id, world.sequence_id)
     await number_all()
