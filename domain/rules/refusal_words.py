@@ -26,7 +26,7 @@ _UNKNOWN_USER: Final = _any(
     rf"incorrect|undefined|invalid|unrecogni[sz]ed)[ -](?:or \w+ |local |final |virtual |rcpt |destination |"
     rf"e-?mail |mail )*"
     rf"{_WHO}s?\b",
-    rf"\b{_WHO}s?\b[^;.\n]{{0,70}}?\b(?:unknown|unkown|not known|not found|not be found|not exist|doesn'?t exist|"
+    rf"\b{_WHO}(?:e?s)?\b[^;.\n]{{0,70}}?\b(?:unknown|unkown|not known|not found|not be found|not exist|doesn'?t exist|"
     rf"non-?exist\w*|not recogni[sz]ed|no longer (?:valid|exists?|available|in use|on|here|an?)|not (?:a )?valid|"
     rf"(?:is |was )?invalid|not listed|not in (?:the )?(?:directory|list)|unavailable|deleted|closed|expunged)\b",
     r"\bno (?:mailbox|account|user|recipient)s? (?:here|by that name|with (?:this|that)|found|exists?|of that name)",

@@ -11,26 +11,11 @@ from typing import Final
 
 from domain.rules.inbound.mail import Mail
 
-_AUTOMATIC_HEADERS: Final = (
-    "x-autoreply",
-    "x-auto-reply",
-    "x-autorespond",
-    "x-autoresponder",
-    "x-autoreply-from",
-    "x-autoresponse",
-    "x-auto-response",
-    "x-mail-autoreply",
-    "x-mdaemon-autoresponder",
-    "x-ms-exchange-inbox-rules-loop",
-    "x-fc-machinegenerated",
-    "x-apple-action",
-    "x-vacation",
-    "x-cron-env",
-    "x-ezmlm-autoreply",
-    "x-wp-autoresponder",
-    "x-oof",
-    "auto-reply",
-    "autoreply",
+_AUTOMATIC_HEADER: Final = re.compile(
+    r"(?:x-)?(?:[a-z]+-){0,3}auto-?(?:repl(?:y|ied)|respon[ds]\w*|generated|answer\w*)(?:-from)?|"
+    r"x-(?:ms-exchange-inbox-rules-loop|fc-machinegenerated|apple-action|(?:[a-z]+-)?vacation|"
+    r"cron-env|oof|[a-z]+-loop)",
+    re.IGNORECASE,
 )
 _NOBODY: Final = re.compile(
     r"^(?:no[-_.]?reply|do[-_.]?not[-_.]?reply|donotreply|noreply|auto[-_.]?(?:reply|responder|respond|answer)|"
@@ -39,7 +24,9 @@ _NOBODY: Final = re.compile(
     re.IGNORECASE,
 )
 _SUBJECT: Final = re.compile(
-    r"^\W*(?:auto(?:matic|mated|matische[rs]?|matisk[at]?|mática|matica|matique|mat)?[ -]?(?:e?mail )?"
+    r"^\W*(?:(?:request|ticket|case|enquiry|inquiry) (?:received|created|opened|registered)\b|"
+    r"(?:message|mensaje|messaggio) autom\w+|auto(?:matic|mated|matische[rs]?|matisk[at]?|mática|matica|matique|mat)?"
+    r"[ -]?(?:e?mail )?"
     r"(?:repl\w*|respon\w*|answer\w*|antwort\w*|svar|bericht|antwoord|reactie|notification)\b|"
     r"auto(?:[- ]?re|matic(?:al)?)?\s?:|autoreply|autosvar|autovastaus|autovast\w*|"
     r"(?:mail |email )?acknowledg\w+ of (?:receipt|your)|\[?auto(?:-?reply|response)?\]|"
@@ -52,7 +39,7 @@ _SUBJECT: Final = re.compile(
     r" d'absence|"
     r"en congés?\b|accusé de réception|notification d'absence|respuesta autom[aá]tica|fuera de (?:la )?oficina|"
     r"ausencia|ausente|de vacaciones|acuse de recibo|risposta automatica|fuori (?:sede|ufficio)|assenza|assente|"
-    r"in ferie|resposta autom[aá]tica|fora d[oe] escrit[oó]rio|aus[eê]ncia|de f[eé]rias|automatisch antwoord|"
+    r"in ferie|resposta autom[aáà]tica|fora d[oe] escrit[oó]rio|aus[eê]ncia|de f[eé]rias|automatisch antwoord|"
     r"automatisch bericht|afwezig\w*|niet (?:op|aanwezig)|ontvangstbevestiging|autosvar|automatiskt svar|"
     r"automatisk svar|fr[aå]nvar\w*|frånvaro\w*|fravær\w*|ikke på kontoret|ej på kontoret|på semester|ferie\b|"
     r"automaattinen vastaus|poissa\w*|lomalla|automatyczna odpowiedź|odpowied[zź] automatyczna|nieobecno\w*|"
@@ -80,7 +67,15 @@ _SAYS_SO: Final = re.compile(
     r"esta é uma (?:resposta|mensagem) autom[aá]tica|dit is een automatisch\w*|detta är ett auto\w*|dette er et"
     r" auto\w*|"
     r"tämä on automaattinen|to jest automatyczn\w+|это автоматическ\w+|自動(?:応答|返信|送信)(?:メール|メッセージ)?|"
-    r"(?:please )?do not (?:reply|respond) to this (?:auto\w* |e?-?mail|message))",
+    r"\byour (?:message|e?-?mail) (?:about [^\n]{1,80} )?(?:is|will be) (?:being )?"
+    r"(?:held|waiting|quarantined|delivered)\b|"
+    r"complete the verification|list of approved senders|"
+    r"\bthis automat(?:ic|ed) (?:reply|response|message|answer|e-?mail)\b|"
+    r"automatische[nrs]? (?:empfangs)?(?:bestätigung|antwort|nachricht)|"
+    r"automatically generated (?:in response|to confirm)|"
+    r"(?:please )?do not (?:reply|respond) to this (?:auto\w* |e?-?mail|message)(?!,? (?:if|unless)\b)|"
+    r"\b(?:your|a|the) (?:support )?(?:ticket|case|request|incident)\b[^.\n]{0,40}\b(?:has been|was) "
+    r"(?:created|opened|logged|registered|received)\b)",
     re.IGNORECASE,
 )
 _ABOUT_SOMEONE: Final = re.compile(
@@ -107,17 +102,34 @@ ABSENT: Final = re.compile(
     re.IGNORECASE,
 )
 _FORMULA: Final = re.compile(
+    r"\bif (?:it(?:'|’)?s|it is|this is|your \w+ is) urgent|not (?:be )?(?:checking|reading) (?:my )?e?-?mails?|"
     r"(?:in|for) (?:urgent|case of (?:urgency|emergenc))|urgent (?:matters|cases|issues)|limited access|no access|"
     r"(?:respond|reply|answer) (?:to (?:you|your \w+) )?(?:up)?on my return|your (?:e?-?mail|message) will not be|"
     r"in dringenden|wird nicht weitergeleitet|vertretung|pour toute urgence|en cas d'urgence|en caso de urgencia|"
     r"in caso di urgenza|em caso de urgência|voor dringende|vid brådskande|ved presserende|w pilnych|в срочных",
     re.IGNORECASE,
 )
+_UNREAD: Final = re.compile(
+    r"\b(?:this|the) (?:mail ?box|inbox|e-?mail (?:address|account)|address|account) is "
+    r"(?:no longer|not) (?:being |actively )?"
+    r"(?:monitored|read|checked|in use|used|active)\b(?! \w+ly\b| often\b)|messages? (?:sent )?to this "
+    r"(?:mail ?box|address) (?:is|are|will) not (?:be )?(?:read|monitored|checked|answered|delivered)",
+    re.IGNORECASE,
+)
+_SELF: Final = re.compile(r"\b(?:I|me|my|mine|I'm|I’m|we|us)\b")
+_SUBJECT_OF_RECEIPT: Final = re.compile(
+    r"(?:read|not read|deleted|gelesen|ungelesen|lu|non lu|leído|no leído|letto|gelezen|lid[oa]|läst|læst|lest|luettu|"
+    r"przeczytan[oe]|přečteno|olvasva|okundu|прочтено|прочитано|開封済み|已读|읽음)\s?[:：]",
+    re.IGNORECASE,
+)
+_ASKS: Final = re.compile(r"[?？؟]")
 _LOOKED_AT: Final = 1_500
 
 
 def is_receipt(mail: Mail) -> bool:
     """Whether it only says that a mail was displayed or deleted (an MDN): neither an answer nor a report."""
+    if _SUBJECT_OF_RECEIPT.match(mail.header("subject")):
+        return True
     return mail.report_type == "disposition-notification" or any(
         part.kind == "message/disposition-notification" and not part.returned for part in mail.parts
     )
@@ -140,15 +152,16 @@ def _headers_say_so(mail: Mail) -> bool:
     submitted = mail.header("auto-submitted").strip().lower()
     if submitted and not submitted.startswith("no"):
         return True
-    if any(mail.header(name).strip().lower() not in ("", "no", "false") for name in _AUTOMATIC_HEADERS):
-        return True
+    for name, value in mail.headers:
+        if _AUTOMATIC_HEADER.fullmatch(name) and value.strip().lower() not in ("", "no", "false"):
+            return True
     suppress = {word.strip().lower() for word in mail.header("x-auto-response-suppress").split(",")}
     if "all" in suppress:
         return True
     if mail.header("precedence").strip().lower() in ("auto_reply", "auto-reply", "junk"):
         return True
-    if mail.header("precedence").strip().lower() == "bulk" and not mail.header("list-id"):
-        return True
+    if mail.header("precedence").strip().lower() == "bulk" and not mail.header("list-id") and not _is_threaded(mail):
+        return True  # in a thread it may be a CRM that marks all it sends
     if mail.header("return-path").strip() == "<>" or mail.header("x-post-messageclass").startswith("9"):
         return True
     if "vacation" in mail.header("x-mailer").lower() or "autorespon" in mail.header("x-mailer").lower():
@@ -160,5 +173,15 @@ def _text_says_so(mail: Mail, said: str) -> bool:
     begins = said[:_LOOKED_AT]
     if _SAYS_SO.search(begins):
         return True
-    threaded = bool(mail.header("in-reply-to") or mail.header("references"))
-    return not threaded and bool(ABSENT.search(begins[:400]) and _FORMULA.search(begins))
+    if _is_threaded(mail) and _ASKS.search(said):
+        return False  # who asks wants an answer
+    away = ABSENT.search(f"{mail.header('subject')}\n{begins[:400]}")
+    marked = mail.header("precedence").strip().lower() == "bulk" and not mail.header("list-id")
+    if away and (marked or _FORMULA.search(begins)):
+        return True
+    unread = _UNREAD.search(f"{mail.header('subject')}\n{begins}")
+    return bool(unread) and not _SELF.search(begins)
+
+
+def _is_threaded(mail: Mail) -> bool:
+    return bool(mail.header("in-reply-to") or mail.header("references"))

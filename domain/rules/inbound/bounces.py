@@ -55,6 +55,11 @@ _ENHANCED: Final = re.compile(r"(?<![\d.])([45])\.(\d{1,2})\.(\d{1,3})(?![\d.]*\
 _REPLY_CODE: Final = re.compile(r"(?<![\d.-])([45][0-5]\d)(?=[ \-:#,]|$)")
 _NAMELESS: Final = re.compile(r"\b550[ :]*: user unknown", re.IGNORECASE)
 _NAMED: Final = re.compile(r"\b550 <[^<>\s]+@[^<>\s]+>: user unknown", re.IGNORECASE)
+_NO_RECIPIENT: Final = re.compile(
+    r"\b(?:invalid|unknown|no such|bad|unrecogni[sz]ed) recipient\b|\brecipient (?:not found|unknown|does not exist)|"
+    r"\bno (?:such )?(?:user|mailbox|account) (?:here|by that name)\b",
+    re.IGNORECASE,
+)
 _QUOTED_ANSWER: Final = re.compile(
     r"(?:error that the other server returned was|remote host said|server response was|responded as follows|"
     r"server message|response from the remote server(?: was)?|following error message|host \S+ said|\bsaid)\s*[:\n]",
@@ -142,7 +147,8 @@ def _nobody(text: str, one: Undelivered, reasons: set[str], has_code: bool) -> t
     To RCPT it is about the address; so is what the reporting system says itself. After DATA, or where the stage is not
     told, the same words are also used for a refused message.
     """
-    about_address = one.command == "RCPT" or not has_code or bool(_NAMED.search(text))
+    names_recipient = bool(_NAMED.search(text)) or (not one.command and bool(_NO_RECIPIENT.search(text)))
+    about_address = one.command == "RCPT" or not has_code or names_recipient
     if _NAMELESS.search(text) or (one.command == "DATA" and not is_sure(text)):
         about_address = bool(reasons & _DEAD or one.status[2:] in _DEAD)
     if says_it_so(text, reasons) or (is_sure(text) and one.command):

@@ -26,6 +26,10 @@ _BEGINS: Final = re.compile(
     re.IGNORECASE,
 )
 _HAS_WHEN_OR_WHO: Final = re.compile(r"\d|@|<")
+_WHO_AND_WHEN: Final = re.compile(r"(?=.*\d[:.h]\d\d(?!\d))(?=.*<[^<>\s]+@[^<>\s]+>).*[:：]$", re.DOTALL)
+_ANY_FIELD: Final = re.compile(r"^[\s*>]*[^\W\d]{1,20}(?: [^\W\d]{1,12})?\s?\*?\s?[:：]\*?\s*\S")
+_PERSON_FIELD: Final = re.compile(r"^[^:：]{1,36}[:：].*[<\[](?:mailto:)?[^<>\s]+@[^<>\s]+[>\]]")
+_TIME_OF_DAY: Final = re.compile(r"\d[:.h]\d\d(?!\d)")
 _ORIGINAL: Final = re.compile(
     r"^[\s>*]*-{2,}\s*(?:original (?:message|appointment)|forwarded message|ursprüngliche nachricht|"
     r"weitergeleitete nachricht|message (?:d'origine|original|transféré)|mensaje original|messaggio originale|"
@@ -52,7 +56,8 @@ _SIGNATURE: Final = re.compile(
     r"sent from (?:my|an?) [^,;:!?]{0,40}(?:phone|device|pad|pixels|android|blackberry|mobile)\W*$|"
     r"get outlook for \w+|(?:von meinem|gesendet (?:von|mit)) .{1,40}$|envoyé (?:de|depuis) mon .{1,40}$|"
     r"enviado (?:desde|do) (?:mi|meu) .{1,40}$|inviato (?:da|dal) .{1,40}$|verstuurd vanaf .{1,40}$|"
-    r"skickat från .{1,40}$|отправлено с .{1,40}$|iphoneから送信)",
+    r"skickat från .{1,40}$|sendt fra .{1,40}$|lähetetty \S{1,40}$|wysłan[eo] z .{1,40}$|odesláno z .{1,40}$|"
+    r".{1,30} küldve$|.{1,30} gönderildi$|отправлено с .{1,40}$|\S{1,20}から送信$|发自我?的?\s?\S{1,20}$)",
     re.IGNORECASE,
 )
 
@@ -105,6 +110,10 @@ def _opens_quote_to_the_end(lines: list[str], index: int) -> bool:
     if _ORIGINAL.match(line):
         return True
     following = [other for other in lines[index + 1 : index + 6] if other.strip()]
+    if _PERSON_FIELD.match(line) and _ANY_FIELD.match(line):  # a block of four fields, in whatever language
+        block = following[:3]
+        if sum(bool(_ANY_FIELD.match(other)) for other in block) == 3 and _TIME_OF_DAY.search("\n".join(block[:2])):
+            return True
     if _FROM_LINE.match(line):
         return sum(bool(_NEXT_LINE.match(other)) for other in following[:4]) >= 2
     if _LIST_FOOTER.match(line) and following:
@@ -123,13 +132,23 @@ def _introduction(lines: list[str], index: int) -> int:
         if len(part) < length or not part[-1] or part[-1].lstrip().startswith(">"):
             return 0
         joined = " ".join(part)
+        below = next((line for line in lines[index + length :] if line.strip()), "")
+        stands_alone = index == 0 or not lines[index - 1].strip()
+        if stands_alone and below.lstrip().startswith(">") and _tells_who_and_when(part):
+            return length
         if not _WROTE.search(joined):
             continue
         begins = bool(_BEGINS.match(part[0])) or length == 1
-        below = next((line for line in lines[index + length :] if line.strip()), "")
         tells = _HAS_WHEN_OR_WHO.search(joined) or below.lstrip().startswith(">")
         return length if begins and tells else 0
     return 0
+
+
+def _tells_who_and_when(part: list[str]) -> bool:
+    """Whether it is an address, a time and a colon, in whatever language: what programs write above a quote."""
+    if not _WHO_AND_WHEN.match(" ".join(part)):
+        return False
+    return part[-1].startswith("<") or not _WHO_AND_WHEN.match(" ".join(part[1:]))
 
 
 def _mark_signature(lines: list[str], quoted: list[bool]) -> None:

@@ -13,7 +13,8 @@ _COMMAND: Final = (
     re.compile(r"(?:-->|>>>|Sent <<<) ([A-Za-z]{4})\b[^\n]*\n[^\n]{0,60}(?:<--|<<<|Received >>>) ?[45]\d\d\b"),
     re.compile(r"in reply to (?:the )?(?:end of )?([A-Z]{4})\b"),
     re.compile(
-        r"(?:in response to|after|the|during)\s+(?:the )?(?:end of )?(?:SMTP )?([A-Z]{4})\b[^\n]{0,12}(?:command|\b)"
+        r"(?:in response to|after|the|during|for)\s+"
+        r"(?:the )?(?:end of )?(?:SMTP )?([A-Z]{4})\b[^\n]{0,12}(?:command|\b)"
     ),
     re.compile(r"progress was ([A-Z]{4})\b"),
     re.compile(r"error from remote mail(?:er| server)? after (?:end of )?(?:pipelined )?(?:sending )?([A-Za-z]{4})\b"),
