@@ -5,6 +5,7 @@ Source: api.md "Limits"; reliability.md 2.26, 2.28.
 """
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,8 @@ from api.limits import refused
 from api.rows import Shape
 from api.server_parts import ServerParts
 from api.telling import NotExecuted
+from domain.log_context import bind
+from domain.metrics import OPERATION_SECONDS
 
 MUTATION_SECONDS: Final = 60
 DEADLINE_EXCEEDED: Final = "DEADLINE_EXCEEDED"
@@ -55,6 +58,7 @@ def admitted(process: ServerParts, caller: Caller, asked: Asked) -> Admitted:
         NotExecuted: the document is wrong or exceeds a limit.
         RequestRefused: it has no such operation, the caller lacks a scope, or the budget is spent.
     """
+    bind(workspace_id=caller.workspace_id)
     who, schema = account_of(caller), process.schema._schema
     process.budgets.take(who, REFUSED_COST)  # before it is read; given back when nothing is wrong with it
     prepared = prepare(schema, asked.query, asked.variables)
@@ -81,6 +85,7 @@ async def carried_out(process: ServerParts, one: Admitted, request_id: str) -> E
     Raises:
         RequestRefused: RATE_LIMITED, too many are carried out; or it took too long and was stopped.
     """
+    began, outcome = time.monotonic(), "refused"
     writes = one.kind is OperationType.MUTATION
     seconds = MUTATION_SECONDS if writes else process.settings.query_seconds
     try:
@@ -92,7 +97,9 @@ async def carried_out(process: ServerParts, one: Admitted, request_id: str) -> E
                     operation_name=one.asked.operation_name,
                     context_value=process.context(one.caller, request_id, one.charge),
                 )
+        outcome = "errors" if result.errors else "ok"
     except TimeoutError:
+        outcome = "stopped"
         what_of_it = (
             "What it changed may be there: repeat it with the same `idempotencyKey`."
             if writes
@@ -103,6 +110,8 @@ async def carried_out(process: ServerParts, one: Admitted, request_id: str) -> E
     except RequestRefused:
         one.charge.settle(one.base_cost)
         raise
+    finally:
+        OPERATION_SECONDS.labels(one.kind.value, outcome).observe(time.monotonic() - began)
     assert isinstance(result, ExecutionResult)
     one.charge.settle(one.base_cost + one.shape.found(result.data))
     return result

@@ -26,6 +26,7 @@ from api.imports import UPLOAD_PATH, Imports
 from api.inbound_door import INBOUND_PATH, InboundDoor
 from api.limits import BODY_LIMIT_BYTES
 from api.opt_out_page import OptOutPages
+from api.request_ids import REQUEST_ID, RequestIds
 from api.ring import Hub
 from api.rounds import endlessly
 from api.schema import schema, sdl
@@ -122,15 +123,16 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
             WebSocketRoute("/graphql", over_websocket),
         ],
         middleware=[
+            Middleware(RequestIds),
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(settings.allowed_origins),
                 allow_methods=["GET", "POST"],
-                allow_headers=["authorization", "content-type", "accept", "idempotency-key"],
+                allow_headers=["authorization", "content-type", "accept", "idempotency-key", REQUEST_ID],
                 allow_credentials=False,  # keys travel in a header that pages set themselves, never in cookies
-                expose_headers=["x-request-id", "retry-after"],
+                expose_headers=[REQUEST_ID, "retry-after"],
                 max_age=600,
-            )
+            ),
         ],
         lifespan=lifespan,
     )
@@ -141,9 +143,28 @@ def create_app(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> 
 class ApiServer(uvicorn.Server):
     """The server, which tells its streams and sockets to come again elsewhere before it ends."""
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    @property
+    def process(self) -> ServerParts:
         assert isinstance(self.config.app, Starlette)
-        process: ServerParts = self.config.app.state.process
+        parts: ServerParts = self.config.app.state.process
+        return parts
+
+    def tell_to_end(self) -> None:
+        """End: first as what is not ready any more, so that nobody sends new requests here, then altogether.
+
+        Told a second time, without the first of the two; told a third time, without finishing what is going on.
+        """
+        if not self.process.draining.is_set() and (seconds := self.process.settings.drain_seconds):
+            self.process.draining.set()
+            asyncio.get_running_loop().call_later(seconds, setattr, self, "should_exit", True)
+            return
+        self.process.draining.set()
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        process = self.process
+        process.draining.set()
         process.closing.set()
         for listening in self.servers:
             listening.close()
@@ -162,7 +183,7 @@ def tune_garbage_collection() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-def server(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> uvicorn.Server:
+def server(settings: Settings, *, try_mailbox: TryMailbox | None = None) -> ApiServer:
     """Return the server, not yet running; `await server.serve()` runs it until `should_exit` is set or a signal."""
     config = uvicorn.Config(
         create_app(settings, try_mailbox=try_mailbox),

@@ -13,6 +13,7 @@ from uuid import UUID
 from api.budget import RATE_LIMITED, Budgets, Standing
 from api.context import Caller
 from api.errors import RequestRefused
+from domain.metrics import OPERATIONS_OPEN
 
 _AGAIN_AFTER_SECONDS: Final = 1
 
@@ -69,9 +70,11 @@ class Places:
         self.refuse_when_full(caller)
         who = account_of(caller)
         self._taken[who] += 1
+        OPERATIONS_OPEN.labels(self._kind).inc()
         try:
             yield
         finally:
+            OPERATIONS_OPEN.labels(self._kind).dec()
             self._taken[who] -= 1
             if not self._taken[who]:
                 del self._taken[who]

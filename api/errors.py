@@ -15,6 +15,8 @@ from typing import Any, Final
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from domain.feed import CursorForeign, ResyncRequired
+from domain.log_context import about
+from domain.metrics import API_ERRORS
 from domain.refusals import DatabaseUnreachable, NotFound, Refusal, WorkspaceUnknown
 from domain.rules.ids import IdMalformed
 
@@ -71,6 +73,7 @@ def formatted(
 def _formatted(error: GraphQLError | Exception, request_id: str, own_code: str) -> dict[str, Any]:
     cause = error.original_error if isinstance(error, GraphQLError) else error
     message, extensions = _told(error, cause, request_id, own_code)
+    API_ERRORS.labels(extensions["code"], _limit(extensions)).inc()
     told: dict[str, Any] = {"message": message}
     if isinstance(error, GraphQLError):
         if error.locations:
@@ -93,6 +96,12 @@ def _told(error: Exception, cause: Exception | None, request_id: str, own_code: 
     return _masked(cause or error, request_id)
 
 
+def _limit(extensions: Mapping[str, Any]) -> str:
+    """Return the name of the limit an error is about, as it is counted; the budget's own is a number."""
+    limit = extensions.get("limit", "")
+    return limit if isinstance(limit, str) else "budget"
+
+
 def _of_refusal(refusal: Refusal) -> dict[str, Any]:
     extensions: dict[str, Any] = {"code": code_of(refusal)}
     if refusal.code != extensions["code"]:
@@ -106,6 +115,7 @@ def _of_refusal(refusal: Refusal) -> dict[str, Any]:
 
 def _masked(problem: Exception, request_id: str) -> tuple[str, dict[str, Any]]:
     error_id = "int_" + secrets.token_hex(6)
-    log.error("errorId=%s requestId=%s", error_id, request_id, exc_info=problem)
+    with about(request_id=request_id):
+        log.error("something unforeseen was masked as %s", error_id, exc_info=problem)
     message = f"Something went wrong on our side. Try again; if it fails again, tell support the number {error_id}."
     return message, {"code": INTERNAL, "errorId": error_id}

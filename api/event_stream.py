@@ -90,7 +90,7 @@ async def subscription_stream(
                 yield _told(full, request_id) + _COMPLETE
 
         body = following()
-    headers = {"x-request-id": request_id, "cache-control": "no-store", "x-accel-buffering": "no"}
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return EventStream(body, headers=headers, media_type=f"{EVENT_STREAM}; charset=utf-8")
 
 

@@ -16,10 +16,11 @@ from starlette.responses import HTMLResponse, Response
 from api.admission import admitted, carried_out
 from api.asking import Asked, checked, decoded
 from api.auth import secret_of_header
-from api.errors import BAD_REQUEST, RequestRefused, formatted, new_request_id
+from api.errors import BAD_REQUEST, RequestRefused, formatted
 from api.event_stream import EVENT_STREAM, EventStream, subscription_stream, wants_events, whole
 from api.graphiql import graphiql_page
 from api.limits import BODY_LIMIT_BYTES, refused
+from api.request_ids import request_id_of
 from api.server_pages import names_loopback
 from api.server_parts import ServerParts
 from api.telling import NotExecuted
@@ -39,7 +40,7 @@ class GraphQLOverHttp:
         if self._wants_page(request):
             key = self._process.settings.demo_key if names_loopback(request.headers.get("host", "")) else None
             return HTMLResponse(graphiql_page(key), headers={"cache-control": "no-store"})
-        request_id = new_request_id()
+        request_id = request_id_of(request)
         media_type = _answered_in(request.headers.get("accept", ""))
         strict, retry_after = media_type == _RESPONSE_JSON, None
         try:
@@ -56,7 +57,7 @@ class GraphQLOverHttp:
             status, answer = 500, {"errors": formatted([problem], request_id)}
         answer["extensions"] = answer.get("extensions", {}) | {"requestId": request_id}
         streamed = media_type == EVENT_STREAM and status == 200
-        headers = {"x-request-id": request_id, "cache-control": "no-store"}
+        headers = {"cache-control": "no-store"}
         if retry_after is not None:
             headers["retry-after"] = str(retry_after)
         if status == 401:

@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from api.server_parts import ServerParts
 from domain import inbound, inbound_secrets
+from domain.log_context import bind
 from domain.rules.ids import IdMalformed, Prefix, from_public, to_public
 from domain.rules.inbound.intake import InboundSource
 from domain.rules.inbound.mail import BYTES_AT_MOST
@@ -114,6 +115,7 @@ class InboundDoor:
         )
         if not signed:
             return _answer(401, {"error": _UNSIGNED})
+        bind(workspace_id=workspace_id)
         found = await inbound.ingest(workspace_id, None, mail, InboundSource.PROVIDER)
         told = {
             "outcome": found.outcome,

@@ -70,7 +70,7 @@ class KeySet:
                     text = await asyncio.wait_for(asyncio.to_thread(_read, self._url), _TOGETHER_SECONDS + 1)
                     self._keys, self._fetched_at = _keys_in(text), now
                 except (OSError, ValueError) as problem:  # TimeoutError is an OSError
-                    log.warning("the keys of the identity provider were not fetched: %s", problem)
+                    log.warning("the keys of the identity provider were not fetched", exc_info=problem)
             if self._age() > STALE_AT_MOST_SECONDS:
                 raise KeySetUnreachable
 

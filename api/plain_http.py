@@ -15,7 +15,8 @@ from api.budget import MUTATION_COST, OPERATION_COST
 from api.charges import account_of
 from api.context import Caller
 from api.declaring import refuse_lacking
-from api.errors import BAD_REQUEST, RequestRefused, formatted, new_request_id
+from api.errors import BAD_REQUEST, RequestRefused, formatted
+from api.request_ids import request_id_of
 from api.server_parts import ServerParts
 from domain.rules.access import Scope
 
@@ -33,7 +34,7 @@ async def answered(
     process: ServerParts, request: Request, scope: Scope, work: Callable[[Called], Awaitable[Response]]
 ) -> Response:
     """Answer one request of a caller who has the scope, charged as a mutation; never raises."""
-    request_id = new_request_id()
+    request_id = request_id_of(request)
     try:
         caller = await process.keys.caller(secret_of_header(request.headers.get("authorization")))
         refuse_lacking(caller, scope)
@@ -49,7 +50,6 @@ async def answered(
         response = _errors(400, RequestRefused(400, BAD_REQUEST, "The request broke off."), request_id)
     except Exception as problem:
         response = _errors(400, problem, request_id)
-    response.headers["x-request-id"] = request_id
     response.headers["cache-control"] = "no-store"
     return response
 

@@ -8,13 +8,15 @@ Source: architecture.md "Habits".
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import NoReturn, TypeVar
 
 from domain.connections import lost
-
-T = TypeVar("T")
+from domain.metrics import ROUND_FAILURES, ROUND_SECONDS
 
 log = logging.getLogger("relance.rounds")
+
+T = TypeVar("T")
 
 _FIRST_BACKOFF_SECONDS = 0.1
 _LAST_BACKOFF_SECONDS = 2.0
@@ -35,7 +37,7 @@ async def endlessly(
     failures = 0
     while True:
         round_ = asyncio.create_task(one_round())
-        pause = pause_seconds
+        pause, began = pause_seconds, monotonic()
         try:
             await round_
             failures = 0
@@ -45,9 +47,11 @@ async def endlessly(
             raise
         except Exception as problem:
             if not failures:
-                log.warning("%s failed and is tried again: %s: %s", what, type(problem).__name__, problem)
+                log.warning("%s failed and is tried again", what, exc_info=problem)
             failures += 1
+            ROUND_FAILURES.labels(what).inc()
             pause = min(_FIRST_BACKOFF_SECONDS * 2 ** min(failures, 10), _LAST_BACKOFF_SECONDS)
+        ROUND_SECONDS.labels(what).observe(monotonic() - began)
         if _told_to_end():  # the round swallowed it: it ended, or failed, instead of being cancelled
             raise asyncio.CancelledError
         await asyncio.sleep(pause)

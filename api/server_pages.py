@@ -5,17 +5,15 @@ Source: stack.md section 3; issue "Two commands on a bare machine".
 
 import html
 import re
-import time
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from api.health import ApiHealth
 from api.server_parts import ServerParts
-from domain.readiness import reason_against_database
-
-_POLL_OVERDUE_SECONDS: Final = 15.0
+from domain.readiness import answer
 
 _LOOPBACK: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.ASCII | re.IGNORECASE)
 
@@ -38,7 +36,7 @@ def front_page(base: str, *, graphiql: bool) -> str:
         ("Subscriptions", f"{websocket}/graphql", "WebSocket, graphql-transport-ws"),
         ("Schema", f"{base}/schema.graphql", "every type, field and error"),
         ("Health", f"{base}/healthz", "the process is alive"),
-        ("Readiness", f"{base}/readyz", "database, Redis and feed, with reasons"),
+        ("Readiness", f"{base}/readyz", "database, feed, Redis and workers, with reasons"),
     ]
     cells = (f"<tr><td>{name}</td><td>{_link(url)}</td><td>{words}</td></tr>" for name, url, words in rows)
     return _FRONT.format(rows="".join(cells))
@@ -72,25 +70,13 @@ class Pages:
         return PlainTextResponse(self._sdl, media_type="text/plain; charset=utf-8")
 
     async def health(self, request: Request) -> Response:
-        return PlainTextResponse("ok\n")
+        """200 while the process turns."""
+        return _told(*answer("alive", await ApiHealth(self._process).live()))
 
     async def readiness(self, request: Request) -> Response:
-        """200 when the database with its tables, Redis and the feed work, else 503; each with `ok` or a reason."""
-        late = "not connected; changes arrive late, by the poll every 2 s"
-        parts = {
-            "database": await reason_against_database(),
-            "redis": None if self._process.hub.redis_connected else late,
-            "feed": self._reason_against_feed(),
-        }
-        ready = not any(parts.values())
-        told = {name: {"ok": reason is None, "reason": reason} for name, reason in parts.items()}
-        body = orjson.dumps({"ready": ready, "parts": told})
-        headers = {"cache-control": "no-store"}
-        return Response(body, 200 if ready else 503, headers, media_type="application/json")
+        """200 while requests can be answered, else 503; each part with `ok` or a reason."""
+        return _told(*answer("ready", await ApiHealth(self._process).ready()))
 
-    def _reason_against_feed(self) -> str | None:
-        polled_at = self._process.hub.polled_at
-        if polled_at is None:
-            return "not polled yet"
-        late = time.monotonic() - polled_at
-        return None if late < _POLL_OVERDUE_SECONDS else f"last polled {late:.0f} s ago"
+
+def _told(status: int, told: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(told), status, {"cache-control": "no-store"}, media_type="application/json")

@@ -54,6 +54,7 @@ class ServerParts:
     exports: Places
     try_mailbox: TryMailbox | None = None
     selections: Selections = field(default_factory=Selections)
+    draining: asyncio.Event = field(default_factory=asyncio.Event)  # set when nothing new is to be sent here any more
     closing: asyncio.Event = field(default_factory=asyncio.Event)  # set when this server is told to end
     answering: int = 0  # queries and mutations being carried out for sockets
 

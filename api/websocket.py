@@ -33,6 +33,8 @@ from api.key_set import KeySetUnreachable
 from api.ring import QUIET_SECONDS, Batch
 from api.server_parts import ServerParts
 from api.telling import NotExecuted, subscribed
+from domain.log_context import bind
+from domain.metrics import SOCKETS_OPEN
 
 log = logging.getLogger("relance.websocket")
 
@@ -78,7 +80,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Connection, None]):
         await self.send_message({"id": message["id"], "type": "error", "payload": told})
 
     async def run_operation(self, operation: Operation[Connection, None]) -> None:
-        request_id = new_request_id()
+        bind(request_id=(request_id := new_request_id()))  # each operation is a task of its own
         try:
             await self._run(operation, request_id)
             if self._wants(operation):
@@ -219,7 +221,7 @@ class GraphQLOverWebSocket(GraphQL[Connection, None]):
         return orjson.loads(data)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(WebSocketDisconnected, WebSocketDisconnect):
+        with suppress(WebSocketDisconnected, WebSocketDisconnect), SOCKETS_OPEN.track_inprogress():
             await super().__call__(scope, receive, send)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Connection:

@@ -11,13 +11,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from cli.private import private_log
 
 T = TypeVar("T")
-
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class CannotGoOn(Exception):
@@ -53,13 +51,15 @@ def _named_as_in_the_api(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def write_log(level: str) -> None:
-    """Let this process log to its standard error, one line an event.
+def write_log(level: str, form: str = "auto", program: str | None = None) -> None:
+    """Let this process log to its standard error, one line an event (`cli/log_lines.py`).
 
     The level is ours. What libraries say below INFO are statements and mails with all that is in them, and addresses
     of requests can hold a person's number: nothing in a log says who somebody is, so that nobody need be erased there.
     """
-    logging.basicConfig(format=LOG_FORMAT, stream=sys.stderr)
+    from cli.log_lines import handler
+
+    logging.basicConfig(handlers=[handler(sys.stderr, form, program)])
     logging.getLogger().setLevel(max(logging.getLevelName(level), logging.INFO))
     logging.getLogger("relance").setLevel(level)
     for talkative in ("arq", "httpx"):  # of each tick, and of each request
@@ -69,10 +69,11 @@ def write_log(level: str) -> None:
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
     """Let what libraries say go into a file during the block: the terminal is for sentences."""
+    from cli.log_lines import handler as lines_to
+
     file.parent.mkdir(exist_ok=True)
     with TextIOWrapper(private_log(file), write_through=True) as text:
-        handler = logging.StreamHandler(text)
-        handler.setFormatter(logging.Formatter(LOG_FORMAT))
+        handler = lines_to(text, "text")
         logging.getLogger().addHandler(handler)
         try:
             yield

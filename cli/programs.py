@@ -23,25 +23,23 @@ def load_api() -> Callable[[], None]:
     import uvloop
 
     from api.app import server, tune_garbage_collection
+    from api.health import ApiHealth
     from cli.mailbox_sign_in import try_mailbox
+    from cli.monitoring import monitored
     from cli.reaching import reach
     from domain.settings import Settings, read_settings
 
     async def until_told(settings: Settings) -> None:
         await reach(settings.database_url)  # what the server would only log is refused here, in one sentence
         running = server(settings, try_mailbox=try_mailbox)
-
-        def tell() -> None:
-            running.force_exit = running.should_exit
-            running.should_exit = True
-
         # uvicorn would raise the signal once more at its end, and a clean stop would count as a death.
         running.capture_signals = contextlib.nullcontext  # type: ignore[assignment, method-assign]
         for number in _ENDING:
-            asyncio.get_running_loop().add_signal_handler(number, tell)
+            asyncio.get_running_loop().add_signal_handler(number, running.tell_to_end)
         tune_garbage_collection()
         try:
-            await running.serve()
+            async with monitored(settings, ApiHealth(running.process)):
+                await running.serve()
         except SystemExit:
             raise CannotGoOn(f"The API cannot listen on {settings.host}:{settings.port}; set another port.") from None
         if not running.started:
@@ -49,7 +47,7 @@ def load_api() -> Callable[[], None]:
 
     def run() -> None:
         settings = read_settings(os.environ)
-        write_log(settings.log_level)
+        write_log(settings.log_level, settings.log_format, "api")
         uvloop.run(until_told(settings))
 
     return run
@@ -62,16 +60,23 @@ def load_worker() -> Callable[[], None]:
     """
     import uvloop
 
+    from cli.monitoring import monitored
     from cli.reaching import reach
     from domain.settings import Settings, SettingsInvalid, read_settings
+    from workers.health import WorkerHealth
     from workers.main import run as work
 
     async def until_told(settings: Settings) -> None:
         await reach(settings.database_url)
-        stop = asyncio.Event()
+        stop, hurry, health = asyncio.Event(), asyncio.Event(), WorkerHealth()
+
+        def tell() -> None:
+            (hurry if stop.is_set() else stop).set()
+
         for number in _ENDING:
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await work(settings, stop)
+            asyncio.get_running_loop().add_signal_handler(number, tell)
+        async with monitored(settings, health):
+            await work(settings, stop, hurry=hurry, health=health)
 
     def run() -> None:
         settings = read_settings(os.environ)
@@ -79,7 +84,7 @@ def load_worker() -> Callable[[], None]:
             raise SettingsInvalid(
                 ["RELANCE_PUBLIC_URL is not set: the opt-out links in mails need it. See .env.example."]
             )
-        write_log(settings.log_level)
+        write_log(settings.log_level, settings.log_format, "worker")
         uvloop.run(until_told(settings))
 
     return run

@@ -157,12 +157,13 @@ class _Up:
 
         key = await first_key(directory, "Demo" if self._wanted.demo else "Main")
         self._progress("starting API and worker")
-        shown = {"RELANCE_GRAPHIQL": "on", "RELANCE_LOG_LEVEL": _log_level()}
+        lines = {"RELANCE_LOG_LEVEL": _log_level(), "RELANCE_LOG_FORMAT": os.environ.get("RELANCE_LOG_FORMAT", "text")}
+        shown = {"RELANCE_GRAPHIQL": "on", **lines}
         if self._fills_in_key:
             shown["RELANCE_DEMO_KEY"] = key.secret
         await asyncio.gather(
             api.begin({**shown, **_own("RELANCE_GRAPHIQL"), **environment}),
-            worker.begin({"RELANCE_LOG_LEVEL": _log_level(), **environment}),
+            worker.begin({**lines, **environment}),
         )
         await asyncio.to_thread(import_module, "cli.demo")
         from cli.demo import Demo

@@ -26,6 +26,7 @@ from tortoise.context import TortoiseContext
 
 from domain.commit_fate import fate_of
 from domain.connections import ATTEMPTS, Opened, acquire, fetch_alone, lost, opened, pause_seconds, pool_settings
+from domain.log_context import about
 from domain.refusals import DatabaseUnreachable, WorkspaceUnknown
 from domain.ringing import bell
 from domain.secrets import hashed_address
@@ -172,6 +173,13 @@ async def tx(workspace_id: UUID | None, work: Callable[[Tx], Awaitable[T]], *, r
         except BaseException:
             around.spoilt = True
             raise
+    if workspace_id is None:
+        return await _alone(None, work, rings=rings)
+    with about(workspace_id=workspace_id):
+        return await _alone(workspace_id, work, rings=rings)
+
+
+async def _alone(workspace_id: UUID | None, work: Callable[[Tx], Awaitable[T]], *, rings: bool) -> T:
     for attempt in range(ATTEMPTS):
         clock: asyncpg.Record | None = None
         committing = False

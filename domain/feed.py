@@ -23,6 +23,7 @@ import asyncpg
 import orjson
 
 from domain.database import Tx, fetch, tx
+from domain.metrics import EVENTS_NUMBERED, NUMBERING_DELAY_SECONDS
 from domain.recounting import NUMBERING_LOCK, REPORT_DELTAS, STATUS_DELTAS
 from domain.refusals import Refusal
 
@@ -141,7 +142,8 @@ _NUMBER = f"""
         {REPORT_DELTAS.format("numbered")}
         ON CONFLICT (sequence_id, mailbox_id, step_id, measure, quarter) DO UPDATE SET count = a.count + excluded.count
     )
-    SELECT {FIELDS.replace("f.epoch", "m.epoch")}
+    SELECT {FIELDS.replace("f.epoch", "m.epoch")},
+        extract(epoch FROM clock_timestamp() - e.recorded_at)::float AS waited_seconds
     FROM numbered e JOIN moved m USING (workspace_id) ORDER BY e.workspace_id, e.seq
 """
 
@@ -158,7 +160,11 @@ async def number() -> list[Event]:
             return []
         return await t.fetch(_NUMBER, NUMBERED_AT_ONCE)
 
-    return [_to_event(row) for row in await tx(None, work, rings=False)]
+    rows = await tx(None, work, rings=False)
+    if rows:
+        EVENTS_NUMBERED.inc(len(rows))
+        NUMBERING_DELAY_SECONDS.observe(max(row["waited_seconds"] for row in rows))
+    return [_to_event(row) for row in rows]
 
 
 # One statement, so that nothing is pruned between the look at what is kept and the reading of it.

@@ -18,6 +18,7 @@ from domain.connections import credentials, fetch_alone
 log = logging.getLogger("relance.database")
 
 EVENTS_CHANNEL: Final = "relance_events"
+LISTENER: Final = "relance-worker-ring"  # how PostgreSQL knows it: one for each worker that lives
 _RING_EVERY_SECONDS: Final = 0.002
 
 
@@ -55,6 +56,7 @@ bell = Bell()
 
 async def listen(url: str, on_ring: Callable[[], None]) -> asyncpg.Connection:
     """Return a direct connection that calls `on_ring` at each ring. Never through a pooler; the caller closes it."""
-    connection: asyncpg.Connection = await asyncpg.connect(**credentials(url), timeout=10)
+    named = {"application_name": LISTENER}
+    connection: asyncpg.Connection = await asyncpg.connect(**credentials(url), timeout=10, server_settings=named)
     await connection.add_listener(EVENTS_CHANNEL, lambda *_: on_ring())
     return connection

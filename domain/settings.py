@@ -55,7 +55,12 @@ class Settings:
     exports_per_process: int = 15
     reach: Reach = PUBLIC_ONLY  # what may be called on behalf of a workspace
     sign_in: SignIn | None = None  # of people; None: API keys only
+    monitor_host: str = "127.0.0.1"
+    monitor_port: int | None = None  # for metrics, health and readiness; None: nothing listens
+    drain_seconds: int = 0  # how long an API that is to end goes on, not ready any more, before it stops listening
+    stop_seconds: int = 20  # how long a worker that is to end waits for what it hands over
     log_level: str = "INFO"
+    log_format: str = "auto"  # JSON for machines, text for people; auto: text on a terminal only
 
     @property
     def links_url(self) -> str:
@@ -107,6 +112,9 @@ def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
             problems.append(f"RELANCE_PREVIOUS_SECRET_KEYS holds something that is not a key: {problem}.")
     for name, field, least, most in (
         ("RELANCE_PORT", "port", 1, 65535),
+        ("RELANCE_MONITOR_PORT", "monitor_port", 1, 65535),
+        ("RELANCE_DRAIN_SECONDS", "drain_seconds", 0, 300),
+        ("RELANCE_STOP_SECONDS", "stop_seconds", 1, 900),
         ("RELANCE_DATABASE_POOL", "database_pool_size", 2, 200),
         ("RELANCE_WORKER_SLOTS", "worker_slots", 1, 1000),
         ("RELANCE_LEASE_SECONDS", "lease_seconds", 1, 3600),
@@ -130,6 +138,7 @@ def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
                 problems.append(f"{name} is “{text}”; it must be a whole number from {least} to {most}.")
     for name, field in (
         ("RELANCE_HOST", "host"),
+        ("RELANCE_MONITOR_HOST", "monitor_host"),
         ("RELANCE_PUBLIC_URL", "public_url"),
         ("RELANCE_DEMO_KEY", "demo_key"),
     ):
@@ -161,6 +170,11 @@ def gather(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
             values["log_level"] = text.upper()
         else:
             problems.append(f"RELANCE_LOG_LEVEL is “{text}”; it must be debug, info, warning or error.")
+    if text := environment.get("RELANCE_LOG_FORMAT"):
+        if text.lower() in ("auto", "json", "text"):
+            values["log_format"] = text.lower()
+        else:
+            problems.append(f"RELANCE_LOG_FORMAT is “{text}”; it must be json, text or auto.")
     return values, problems
 
 

@@ -53,6 +53,7 @@ from domain.ringing import listen
 from domain.rules.inbound.intake import InboundSource
 from domain.secrets import Vault
 from domain.settings import Settings
+from workers.health import WorkerHealth
 from workers.rounds import Round
 from workers.sandbox import Answers, SandboxedTexts
 from workers.sender import Sender
@@ -70,12 +71,22 @@ QUEUE: Final = "relance:arq"
 _SETTLED_AT_ONCE: Final = 20
 
 
-async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLContext | None = None) -> None:
+async def run(
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    tls_context: ssl.SSLContext | None = None,
+    hurry: asyncio.Event | None = None,
+    health: WorkerHealth | None = None,
+) -> None:
     """Work until `stop` is set; then finish what is past its second mark and give the rest back.
+
+    That takes `settings.stop_seconds` at most, or until `hurry` is set. `health` is told how it goes.
 
     Raises:
         DatabaseUnreachable: at the start. Later outages are survived.
     """
+    health, hurry = health or WorkerHealth(), hurry or asyncio.Event()
     faults.arm(os.environ.get("RELANCE_FAULTS", ""))
     lease = timedelta(seconds=settings.lease_seconds)
     redis = Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
@@ -157,6 +168,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
         tasks.append(asyncio.create_task(leases.run(carried), name="loop-leases"))
         tasks.append(asyncio.create_task(_listen(settings.database_url, wake, stop), name="ring"))
         tasks.append(asyncio.create_task(_tick(settings.redis_url, wake, stop), name="arq"))
+        health.rounds, health.redis, health.stopping, health.ready_to_work = [*rounds, leases], redis, stop, True
         log.info("the worker is ready")
         try:
             await stop.wait()
@@ -164,7 +176,12 @@ async def run(settings: Settings, stop: asyncio.Event, *, tls_context: ssl.SSLCo
             for each in rounds:
                 each.wake()  # a loop that sleeps would keep the end waiting
             try:
-                await asyncio.gather(sender.stop(), trials.stop(), deliverer.stop(), watcher.stop())
+                await asyncio.gather(
+                    sender.stop(settings.stop_seconds, hurry),
+                    trials.stop(settings.stop_seconds, hurry),
+                    deliverer.stop(),
+                    watcher.stop(),
+                )
             finally:
                 carried.set()
                 leases.wake()

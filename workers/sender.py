@@ -10,7 +10,8 @@ Source: architecture.md "The flow of one step"; reliability.md 2.1, 2.6.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -21,14 +22,27 @@ from domain.claims import Claim, TextAccount
 from domain.connections import is_an_outage
 from domain.delivery import Result
 from domain.faults import point
+from domain.log_context import about
 from domain.marking import Mark
+from domain.metrics import CLAIMS, MESSAGES_IN_HAND, SEND_SECONDS, SENDS
 from domain.opting_out import OptOutLinks
 from domain.rules import text_paths
 from domain.rules.network import PUBLIC_ONLY, Reach
-from domain.rules.outcomes import MailboxBroken, NotSendable, Outcome, Unknown, is_the_mailboxes
+from domain.rules.outcomes import (
+    Later,
+    MailboxBroken,
+    NotSendable,
+    OptedOut,
+    Outcome,
+    Refused,
+    Sent,
+    Unknown,
+    is_the_mailboxes,
+)
 from domain.secrets import Vault
 from workers.batching import Batching
 from workers.composing import Letter, composed, texted
+from workers.rounds import still_going
 from workers.sandbox import SandboxSession
 from workers.smtp import SmtpSession
 from workers.smtp_pool import SmtpPool
@@ -44,6 +58,14 @@ _IN_HAND_PER_MAILBOX: Final = 4
 _SLOW_AFTER_SECONDS: Final = 2.0
 _SLOW_FOR_EACH_SLOT: Final = 9
 _FAILURES_AT_MOST: Final = 3  # claims of one message that end by a mistake of ours, until the mistake is shown
+_COUNTED_AS: Final[Mapping[type, str]] = {
+    Sent: "sent",
+    Later: "deferred",
+    MailboxBroken: "mailbox_broken",
+    Unknown: "unconfirmed",
+    OptedOut: "opted_out",
+    NotSendable: "not_sendable",
+}
 _PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0, *[10.0] * 30)
 
 
@@ -106,6 +128,8 @@ class Sender:
             task = loop.create_task(self._carry(claim), name=f"send-{claim.message_id}")
             self._tasks[task] = claim
             task.add_done_callback(self._done)
+            CLAIMS.labels(_kind(claim)).inc()
+        MESSAGES_IN_HAND.set(len(self._tasks))
         return 0 < len(claims) < free
 
     def _room(self) -> tuple[int, list[UUID]]:
@@ -117,13 +141,18 @@ class Sender:
         return free, [workspace_id for workspace_id, count in Counter(slow).items() if count >= slow_at_most // 2]
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        message_id = self._tasks.pop(task).message_id
-        self._began.pop(message_id, None)
+        claim = self._tasks.pop(task)
+        message_id = claim.message_id
+        began_at = self._began.pop(message_id, None)
+        MESSAGES_IN_HAND.set(len(self._tasks))
+        if began_at is not None:
+            SEND_SECONDS.labels(_kind(claim)).observe(asyncio.get_running_loop().time() - began_at)
         self._held_back.discard(message_id)
         self._marked.discard(message_id)
         self._on_free()
         if not task.cancelled() and task.exception() is not None:
-            log.error("carrying a message failed; its lease will run out", exc_info=task.exception())
+            with _about(claim):
+                log.error("carrying a message failed; its lease will run out", exc_info=task.exception())
 
     async def renew_leases(self) -> bool:
         """Lengthen the leases of what is being carried, so that a slow mail server does not look like a dead worker."""
@@ -132,11 +161,11 @@ class Sender:
             await sending.renew(held, lease=self._lease)
         return False
 
-    async def stop(self, patience_seconds: float = 20.0) -> None:
-        """Claim nothing more, finish what is on its way, give back what is not."""
+    async def stop(self, patience_seconds: float = 20.0, hurry: asyncio.Event | None = None) -> None:
+        """Claim nothing more, finish what is on its way, give back what is not; at once when `hurry` is set."""
         self._stopping = True
         if self._tasks:
-            _, late = await asyncio.wait(list(self._tasks), timeout=patience_seconds)
+            late = await still_going(list(self._tasks), patience_seconds, hurry)
             for task in late:
                 task.cancel()
             if late:
@@ -144,6 +173,10 @@ class Sender:
         await self._pool.close()
 
     async def _carry(self, claim: Claim) -> None:
+        with _about(claim):
+            await self._carried_through(claim)
+
+    async def _carried_through(self, claim: Claim) -> None:
         try:
             await self._carry_out(claim)
         except Exception as problem:
@@ -153,7 +186,7 @@ class Sender:
             self._failures[claim.message_id] = failures = self._failures.get(claim.message_id, 0) + 1
             if failures < _FAILURES_AT_MOST:
                 raise
-            log.exception("message %s failed %s times and is an error now", claim.message_id, failures)
+            log.exception("the message failed %s times and is an error now", failures)
             await self._finish(claim, NotSendable("INTERNAL_ERROR", str(claim.message_id)))
         self._failures.pop(claim.message_id, None)
 
@@ -251,8 +284,9 @@ class Sender:
         recorded = await self._record((claim.workspace_id, result))
         if recorded is None:
             recorded = await self._record_alone(claim.workspace_id, result)
+        SENDS.labels(_kind(claim), _came_of(outcome) if recorded else "too_late").inc()
         if not recorded:
-            log.warning("the outcome of message %s came too late to count", claim.message_id)
+            log.warning("the outcome of the message came too late to count")
         await point("after_record")
 
     async def _record_alone(self, workspace_id: UUID, result: Result) -> bool:
@@ -262,7 +296,7 @@ class Sender:
             try:
                 return bool(await delivery.record(workspace_id, [result]))
             except Exception:
-                log.warning("the outcome of message %s is not recorded yet", result.message_id, exc_info=True)
+                log.warning("the outcome of the message is not recorded yet", exc_info=True)
             await asyncio.sleep(pause_seconds)
         return bool(await delivery.record(workspace_id, [result]))
 
@@ -289,6 +323,21 @@ class Sender:
         return [None if workspace in failed else result.message_id in recorded for workspace, result in results]
 
 
+def _kind(claim: Claim) -> str:
+    return "sms" if isinstance(claim.account, TextAccount) else "email"
+
+
+def _came_of(outcome: Outcome | NotSendable) -> str:
+    """Return what came of a message, as it is counted."""
+    if isinstance(outcome, Refused):
+        return "bounced" if outcome.hard_bounce else "refused"
+    return _COUNTED_AS[type(outcome)]
+
+
+def _about(claim: Claim) -> AbstractContextManager[None]:
+    return about(workspace_id=claim.workspace_id, recipient_id=claim.recipient_id, message_id=claim.message_id)
+
+
 _Made = TypeVar("_Made")
 
 
@@ -296,5 +345,5 @@ def _composed(claim: Claim, compose: Callable[[Claim], _Made | NotSendable]) -> 
     try:
         return compose(claim)
     except Exception:  # a mistake of ours: shown, and not tried again and again
-        log.exception("message %s could not be composed", claim.message_id)
+        log.exception("the message could not be composed")
         return NotSendable("INTERNAL_ERROR", str(claim.message_id))

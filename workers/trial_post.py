@@ -12,6 +12,7 @@ from domain.rules.network import Reach
 from domain.rules.outcomes import MailboxBroken, Outcome
 from domain.secrets import Vault
 from domain.trial_mails import Trial
+from workers.rounds import still_going
 from workers.smtp_pool import SmtpPool
 from workers.unsealing import reached, signed
 
@@ -41,11 +42,10 @@ class TrialPost:
         task.add_done_callback(self._done)
         return True
 
-    async def stop(self, patience_seconds: float = 20.0) -> None:
-        """Finish what is on its way."""
+    async def stop(self, patience_seconds: float = 20.0, hurry: asyncio.Event | None = None) -> None:
+        """Finish what is on its way, unless `hurry` is set."""
         if self._tasks:
-            _, late = await asyncio.wait(list(self._tasks), timeout=patience_seconds)
-            for task in late:
+            for task in await still_going(list(self._tasks), patience_seconds, hurry):
                 task.cancel()
         await self._pool.close()
 

@@ -14,6 +14,7 @@ from typing import Final
 import httpx
 
 from domain import webhook_attempts, webhook_delivery
+from domain.metrics import WEBHOOK_ATTEMPTS, WEBHOOK_SECONDS
 from domain.rules.network import AddressNotAllowed, Reach
 from domain.rules.webhooks import UrlInvalid, signature, target_of
 from domain.secrets import SecretUnreadable, Vault
@@ -81,6 +82,8 @@ class Deliverer:
         began = time.monotonic()
         attempt = await self._attempt(delivery)
         took = timedelta(seconds=time.monotonic() - began)
+        WEBHOOK_SECONDS.observe(took.total_seconds())
+        WEBHOOK_ATTEMPTS.labels(_came_of(attempt)).inc()
         await webhook_attempts.record(
             Attempt(
                 delivery=delivery,
@@ -139,6 +142,13 @@ class Deliverer:
                 answer=answer,
                 retry_after=_retry_after(response.headers.get("retry-after")),
             )
+
+
+def _came_of(attempt: Attempt) -> str:
+    """Return what came of an attempt, as it is counted."""
+    if attempt.status is None:
+        return "unreachable"
+    return "delivered" if 200 <= attempt.status < 300 else "refused"
 
 
 def _as_text(answer: bytes) -> str:

@@ -35,6 +35,8 @@ _SIZES = (
     "RELANCE_UPLOADS_PER_PROCESS",
     "RELANCE_EXPORTS_PER_KEY",
     "RELANCE_EXPORTS_PER_PROCESS",
+    "RELANCE_DRAIN_SECONDS",
+    "RELANCE_STOP_SECONDS",
 )
 
 
@@ -71,7 +73,7 @@ def test_what_stands_in_env_reaches_the_api_and_the_workers(services: dict[str, 
     compose = (ROOT / "docker-compose.yml").read_text()
     asked_for = set(re.findall(r"\$\{([A-Z_]+)", compose))
     explained = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    its_own = {"RELANCE_HOST", "RELANCE_PORT"}
+    its_own = {"RELANCE_HOST", "RELANCE_PORT", "RELANCE_MONITOR_HOST", "RELANCE_MONITOR_PORT"}
     assert asked_for == explained - its_own - {"RELANCE_DEMO_KEY", "RELANCE_API_KEY"}
     for name in ("migrate", "api", "worker"):
         assert set(services[name]["environment"]) - its_own <= asked_for
@@ -102,6 +104,7 @@ def test_migrate_then_api_and_worker_come_up_and_answer(
     services: dict[str, Any], environment: dict[str, str], empty_database_url: str, tmp_path: Path
 ) -> None:
     port = free_port()
+    monitors = {"api": free_port(), "worker": free_port()}
     given = {name: "" for name in services["api"]["environment"] if name.startswith("RELANCE_")}
     here = {
         **given,
@@ -112,7 +115,13 @@ def test_migrate_then_api_and_worker_come_up_and_answer(
     }
 
     def start(name: str) -> Program:
-        return Program(*services[name]["command"][1:], said=tmp_path / name, environment=here)
+        own = {"RELANCE_MONITOR_HOST": "127.0.0.1", "RELANCE_MONITOR_PORT": str(monitors[name])}
+        return Program(*services[name]["command"][1:], said=tmp_path / name, environment=here | own)
+
+    def check(name: str) -> int:
+        test = services[name]["healthcheck"]["test"]
+        code = test[-1].replace(":8000/", f":{port}/").replace(":9464/", f":{monitors[name]}/")
+        return subprocess.run([sys.executable, *test[2:-1], code], timeout=10, stderr=subprocess.DEVNULL).returncode
 
     migrated = relance(*services["migrate"]["command"][1:], environment=here)
     assert migrated.returncode == 0, migrated.stderr
@@ -121,9 +130,12 @@ def test_migrate_then_api_and_worker_come_up_and_answer(
         api.wait_until(lambda: get(f"http://127.0.0.1:{port}/readyz")[0] == 200, "it was ready")
         assert get(f"http://127.0.0.1:{port}/healthz")[0] == 200
         worker.wait_until(lambda: "ready" in worker.words, "the worker was ready")
-        check = services["api"]["healthcheck"]["test"]
-        code = check[-1].replace(":8000/", f":{port}/")
-        assert subprocess.run([sys.executable, *check[2:-1], code], timeout=10).returncode == 0
+        for name, program in (("api", api), ("worker", worker)):
+            program.wait_until(lambda name=name: check(name) == 0, "its health check was passed")
+            status, metrics = get(f"http://127.0.0.1:{monitors[name]}/metrics")
+            assert (status, "relance_workers_seen 1.0" in metrics) == (200, True)
+            assert get(f"http://127.0.0.1:{monitors[name]}/healthz")[0] == 200
+            assert get(f"http://127.0.0.1:{monitors[name]}/graphql")[0] == 404
         assert "ok  worker" in relance("doctor", environment=here).stdout
     finally:
         ends = [program.stop() for program in (worker, api)]

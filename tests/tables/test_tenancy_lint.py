@@ -14,6 +14,7 @@ from tests.tables.tenancy_reading import not_held, touches
 
 ROOT = Path(__file__).parents[2]
 LISTED = "a list's source: reading/lists.py adds what always holds to each of its statements; a test below reads both"
+FIGURES = "counts for those who operate all of it, not for a caller"
 
 # Module, a piece of the text; the aliases that stand for every workspace, and why they may.
 FREE: dict[tuple[str, str], tuple[set[str], str]] = {
@@ -52,6 +53,15 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
     ("domain.import_files", "DELETE FROM import_files x USING unnest"): ({"x"}, "the same"),
     ("domain.reading.bulk", "FROM bulk_operations o"): ({"o"}, LISTED),
     ("domain.reading.bulk", "FROM bulk_refusals f"): ({"f"}, LISTED),
+    ("domain.figures", "AS late_seconds"): ({"m", "r", "x"}, FIGURES),
+    ("domain.figures", "WHERE due_kind IN ('MANUAL_EMAIL', 'TASK')"): ({"recipients"}, FIGURES),
+    ("domain.figures", "SELECT c.state, count(*)"): ({"messages"}, FIGURES),
+    ("domain.figures", "AS oldest_seconds"): ({"events"}, FIGURES),
+    ("domain.figures", "SELECT channel, state, count(*)"): ({"mailboxes"}, FIGURES),
+    ("domain.figures", "FROM webhook_endpoints WHERE removed_at"): (
+        {"webhook_endpoints", "webhook_deliveries"},
+        FIGURES,
+    ),
     ("domain.feed", "WITH fresh AS"): ({"events", "e", "f"}, "numbers what is new, each in its own workspace's feed"),
     ("domain.feed", "UPDATE feeds SET epoch"): ({"feeds"}, "a restored database gives every feed a new epoch"),
     ("domain.guardrails", "SELECT o.workspace_id, o.id FROM"): (
