@@ -107,7 +107,8 @@ def start_servers(
 ) -> Servers:
     """Lock the data directory, start the servers that are wanted and return them, ready to be connected to.
 
-    Blocks; use `embedded_servers` in asynchronous code. With `durable=False` nothing is forced to the disk: for tests.
+    Blocks; use `embedded_servers` in asynchronous code. With `durable=False` nothing is forced to the disk or
+    cleaned up in the background: for tests.
     The servers end with this process, in whatever way it ends.
 
     Raises:
