@@ -30,6 +30,7 @@ from domain.reading.pages import Parameters
 from domain.refusals import ActionNotAvailable, BulkOperationEnded, Invalid, NotFound, Refusal
 from domain.rules.actor import Actor
 from domain.rules.bulk import BulkAction, BulkKind, BulkStatus
+from domain.settling import catch_up
 from domain.writing import read, write
 
 log = logging.getLogger("relance.bulk")
@@ -191,6 +192,7 @@ async def _carry_out(t: Tx, going: asyncpg.Record, recipient_ids: Collection[UUI
             list(left),
         )
     for _ in range(_ROUNDS):
+        await catch_up(t, left)
         found = await read(t, left)
         refused |= {key: NotFound("recipient") for key in left - found.keys()}
         plans = await load_plans(t, {one.sequence_id for one in found.values()})

@@ -73,14 +73,23 @@ async def decide_one(
     return answer
 
 
-def guard(before: Recipient, plan: Plan, action: Action | None, expected_version: int | None = None) -> None:
+def guard(
+    before: Recipient,
+    plan: Plan,
+    action: Action | None,
+    expected_version: int | None = None,
+    seen_version: int | None = None,
+) -> None:
     """Refuse what the lifecycle table does not allow. The field `availableActions` reads the same table.
+
+    `seen_version` is the one that people could see, where the row caught up with its sequence in this transaction.
 
     Raises:
         VersionMismatch, ActionNotAvailable
     """
-    if expected_version is not None and expected_version != before.version:
-        raise VersionMismatch(expected_version, before.version, *present(before, plan))
+    version = before.version if seen_version is None else seen_version
+    if expected_version is not None and expected_version != version:
+        raise VersionMismatch(expected_version, version, *present(before, plan))
     if action is not None:
         reason = unavailable_reason(action, before.status, sequence_paused=plan.paused)
         if reason is not None:

@@ -25,6 +25,7 @@ from domain.rules.actor import Actor, ActorKind
 from domain.rules.event_types import EventType
 from domain.rules.step_errors import CATALOGUE, StepErrorCode
 from domain.rules.timers import is_shut_out
+from domain.settling import catch_up
 from domain.writing import read, write
 
 log = logging.getLogger("relance.error_groups")
@@ -113,6 +114,16 @@ async def _carry_on(workspace_id: UUID, cause_key: UUID) -> Progress:
     return await tx(workspace_id, work)
 
 
+_NEXT: Final = f"""
+    SELECT e.id, e.recipient_id, e.code, {causes.GONE_AT} IS NOT NULL AS gone, {causes.HELD} AS held, m.address
+    FROM step_errors e JOIN recipients r ON r.workspace_id = e.workspace_id AND r.id = e.recipient_id
+    {causes.JOINS}
+    WHERE e.workspace_id = $1 AND e.cause_key = $2 AND e.resolved_at IS NULL AND e.occurred_at <= $3
+        AND ($4::uuid IS NULL OR e.id > $4)
+    ORDER BY e.id LIMIT $5
+"""
+
+
 async def _next_batch(t: Tx, cause_key: UUID) -> tuple[Progress, str | None]:
     """Try the next 500 of a group again; return how far it is, and why the first that was not tried was not."""
     going = await t.fetchrow(
@@ -123,21 +134,11 @@ async def _next_batch(t: Tx, cause_key: UUID) -> tuple[Progress, str | None]:
     assert going is not None
     if going["ended_at"] is not None:
         return _progress(going), None
-    errors = await t.fetch(
-        f"""
-        SELECT e.id, e.recipient_id, e.code, {causes.GONE_AT} IS NOT NULL AS gone, {causes.HELD} AS held, m.address
-        FROM step_errors e JOIN recipients r ON r.workspace_id = e.workspace_id AND r.id = e.recipient_id
-        {causes.JOINS}
-        WHERE e.workspace_id = $1 AND e.cause_key = $2 AND e.resolved_at IS NULL AND e.occurred_at <= $3
-            AND ($4::uuid IS NULL OR e.id > $4)
-        ORDER BY e.id LIMIT $5
-        """,
-        t.workspace_id,
-        cause_key,
-        going["asked_at"],
-        going["reached"],
-        BATCH,
-    )
+    meant = t.workspace_id, cause_key, going["asked_at"], going["reached"], BATCH
+    found = errors = await t.fetch(_NEXT, *meant)
+    if await catch_up(t, [row["recipient_id"] for row in found]):
+        still = {row["id"] for row in found}
+        errors = [row for row in await t.fetch(_NEXT, *meant) if row["id"] in still]
     actor = Actor(ActorKind(going["actor_kind"]), going["actor_id"])
     able = [row["recipient_id"] for row in errors if not row["held"] and _now(row).offers_retry]
     tried = await _try_again(t, actor, able, {row["id"] for row in errors})
@@ -148,10 +149,10 @@ async def _next_batch(t: Tx, cause_key: UUID) -> tuple[Progress, str | None]:
         "WHERE workspace_id = $1 AND cause_key = $2 RETURNING *",
         t.workspace_id,
         cause_key,
-        errors[-1]["id"] if errors else None,
+        found[-1]["id"] if found else None,
         len(tried),
-        len(errors) - len(tried),
-        len(errors) < BATCH,
+        len(found) - len(tried),
+        len(found) < BATCH,
         t.now,
     )
     assert going is not None

@@ -20,6 +20,7 @@ from domain.refusals import ActionNotAvailable, NotFound, PendingActionNotAvaila
 from domain.rules.inbox import PendingActionAction, Waiting, available_pending_actions, unavailable_because
 from domain.rules.plan import Plan, StepKind
 from domain.rules.recipient import Recipient, present, why_held
+from domain.settling import catch_up
 from domain.writing import read, write
 
 ROUNDS: Final = 20  # a row that moves more often between two statements does not exist in practice
@@ -86,6 +87,8 @@ async def open_pending(t: Tx, pending_id: UUID) -> tuple[asyncpg.Record, Recipie
         raise NotFound("pending action", field=["id"])
     if row["closed_at"] is not None:
         raise _closed(row)
+    if await catch_up(t, [row["recipient_id"]]):
+        return row, None
     before = (await read(t, [row["recipient_id"]])).get(row["recipient_id"])
     if before is None or before.version != row["recipient_version"] or before.pending_id != pending_id:
         return row, None

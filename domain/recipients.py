@@ -25,6 +25,7 @@ from domain.rules.lifecycle import Action
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient, present
 from domain.rules.step_errors import CATALOGUE
+from domain.settling import catch_up
 from domain.writing import read, write
 
 _ROUNDS = 20  # a row that moves more often between two statements does not exist in practice
@@ -191,11 +192,12 @@ async def _act(
 ) -> Acted:
     async def work(t: Tx) -> Acted:
         for _ in range(_ROUNDS):
+            seen = await catch_up(t, [recipient_id])
             before = (await read(t, [recipient_id])).get(recipient_id)
             if before is None:
                 raise NotFound("recipient", field=["id"])
             plan = await load_plan(t, before.sequence_id)
-            guard(before, plan, action, expected_version)
+            guard(before, plan, action, expected_version, seen.get(recipient_id))
             if await write(t, [await decide(t, before, plan)]):
                 if afterwards is not None:
                     await afterwards(t, before, plan)

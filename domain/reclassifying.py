@@ -23,6 +23,7 @@ from domain.rules.inbound.reading import Classification
 from domain.rules.lifecycle import OPEN, EndReason, Signal, Status
 from domain.rules.plan import Plan, SequenceStatus
 from domain.rules.recipient import Recipient
+from domain.settling import catch_up
 from domain.signals import apply_within
 from domain.writing import read, write
 
@@ -143,6 +144,7 @@ async def _take_back(t: Tx, actor: Actor, events: Mapping[UUID, asyncpg.Record])
     waiting: Collection[UUID] = list(events)
     changed: set[UUID] = set()
     while waiting:
+        await catch_up(t, waiting)
         rows = await read(t, waiting)
         plans = await load_plans(t, [row.sequence_id for row in rows.values()])
         changes = []

@@ -11,7 +11,7 @@ is seen or finds the row at its new step.
 Source: product.md section 2 "Sequences", section 3 "Live edits"; architecture.md "Facts, not memories".
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -28,7 +28,7 @@ from domain.rules.actor import ENGINE
 from domain.rules.event_types import EventType
 from domain.rules.following import Pauses, follow
 from domain.rules.lifecycle import EndReason
-from domain.rules.plan import SequenceStatus
+from domain.rules.plan import Plan, SequenceStatus
 from domain.rules.recipient import Recipient
 from domain.writing import read, write, write_timers
 
@@ -49,6 +49,8 @@ _BEHIND_STATUS: Final = {
     SequenceStatus.ARCHIVED: "($4::timestamptz IS NULL OR true)",
 }
 _BEHIND_EDIT: Final = "r.plan_revision < t.revision"
+# Those being handed over keep their step until the outcome is known.
+_BEHIND_EDIT_FREE: Final = f"({_BEHIND_EDIT} AND NOT {_BEING_SENT})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,18 @@ class _Settling:
 
     def rows_behind(self, behind_edit: str) -> str:
         """Return the statement that finds recipients who have to follow, and whether for the sequence's status."""
+        return f"{self._found(behind_edit)} ORDER BY r.id LIMIT $3"
+
+    @property
+    def rows_behind_of(self) -> str:
+        """The statement that finds and locks those of $5 who have to follow."""
+        return (
+            f"{self._found(_BEHIND_EDIT_FREE)} AND r.id = ANY($5::uuid[]) ORDER BY r.id LIMIT $3 FOR NO KEY UPDATE OF r"
+        )
+
+    def _found(self, behind_edit: str) -> str:
         told = f"{_BEHIND_STATUS[self.status]} IS TRUE AS behind_status, {_BEING_SENT} AS being_sent"
-        return f"SELECT r.id, r.version, r.updated_at, {told} {self._rows(behind_edit)} ORDER BY r.id LIMIT $3"
+        return f"SELECT r.id, r.version, r.updated_at, {told} {self._rows(behind_edit)}"
 
     @property
     def number_behind(self) -> str:
@@ -95,42 +107,44 @@ async def settle_batch(workspace_id: UUID, sequence_id: UUID, limit: int | None 
         if together == most:
             await faults.point("before_settle_commit")
             return together
-        # Those being handed over keep their step until the outcome is known.
-        statement = settling.rows_behind(f"({_BEHIND_EDIT} AND NOT {_BEING_SENT})")
-        found = {
-            row["id"]: row
-            for row in await t.fetch(statement, t.workspace_id, sequence_id, most - together, settling.since)
-        }
-        shown: list[Change] = []
-        timers: list[tuple[Recipient, Recipient]] = []
-        for before in (await read(t, found)).values():
-            row = found[before.id]
-            if before.version != row["version"]:
-                continue  # it is found again if it still has to follow
-            after = follow(
-                before,
-                plan,
-                t.now,
-                pauses=settling.pauses,
-                written_at=row["updated_at"],
-                being_sent=row["being_sent"],
-            )
-            # Only what changes by it is written: a row that is as it should be ends the settling, never prolongs it.
-            if after == before:
-                continue
-            if row["behind_status"] or _shows(before, after):
-                shown.append(_change(before, after))
-            else:
-                timers.append((before, after))
-        await write(t, shown)
-        await write_timers(t, timers)
+        statement = settling.rows_behind(_BEHIND_EDIT_FREE)
+        rows = await t.fetch(statement, t.workspace_id, sequence_id, most - together, settling.since)
+        alone = await _follow_each(t, plan, settling.pauses, rows)
         await faults.point("before_settle_commit")
-        return together + len(shown) + len(timers)
+        return together + alone
 
     settled = await tx(workspace_id, work)
     if settled == 0:
         await tx(workspace_id, lambda t: _mark_settled(t, sequence_id), rings=False)
     return settled
+
+
+async def catch_up(t: Tx, recipient_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Let those of these recipients follow now, in this transaction, whose rows have not yet followed a change of
+    their sequence; return by id the version that each of them was seen with.
+
+    Every verb begins with it: what may be done, and what becomes of it, is decided on what the recipient is by now,
+    however many others of its sequence have still to follow.
+    """
+    unsettled = await t.fetch(
+        "SELECT q.id FROM sequences q WHERE q.workspace_id = $1 AND q.settling AND q.id IN "
+        "(SELECT r.sequence_id FROM recipients r WHERE r.workspace_id = $1 AND r.id = ANY($2::uuid[])) ORDER BY q.id",
+        t.workspace_id,
+        list(recipient_ids),
+    )
+    seen: dict[UUID, int] = {}
+    for sequence_id in [row["id"] for row in unsettled]:
+        # Rows may be locked already: whoever edits the sequence is not waited for, it may want them.
+        settling = await _settling(t, sequence_id, "FOR SHARE NOWAIT")
+        if settling is None:
+            continue
+        key = t.workspace_id, sequence_id
+        among = list(recipient_ids)
+        rows = await t.fetch(settling.rows_behind_of, *key, len(among), settling.since, among)
+        if rows:
+            await _follow_each(t, await load_plan(t, sequence_id), settling.pauses, rows)
+            seen |= {row["id"]: row["version"] for row in rows}
+    return seen
 
 
 async def settle_small(workspace_id: UUID, sequence_id: UUID) -> None:
@@ -160,6 +174,28 @@ async def remaining(workspace_id: UUID, sequence_ids: Collection[UUID]) -> dict[
         (counted,) = await fetch(settling.number_behind, workspace_id, row["id"], None, settling.since)
         found[row["id"]] = counted["n"]
     return found
+
+
+async def _follow_each(t: Tx, plan: Plan, pauses: Pauses, rows: Sequence[asyncpg.Record]) -> int:
+    """Let those who were found behind follow, each by itself; return how many changed by it."""
+    found = {row["id"]: row for row in rows}
+    shown: list[Change] = []
+    timers: list[tuple[Recipient, Recipient]] = []
+    for before in (await read(t, found)).values():
+        row = found[before.id]
+        if before.version != row["version"]:
+            continue  # it is found again if it still has to follow
+        after = follow(before, plan, t.now, pauses=pauses, written_at=row["updated_at"], being_sent=row["being_sent"])
+        # Only what changes by it is written: a row that is as it should be ends the settling, never prolongs it.
+        if after == before:
+            continue
+        if row["behind_status"] or _shows(before, after):
+            shown.append(_change(before, after))
+        else:
+            timers.append((before, after))
+    await write(t, shown)
+    await write_timers(t, timers)
+    return len(shown) + len(timers)
 
 
 def _shows(before: Recipient, after: Recipient) -> bool:

@@ -22,6 +22,7 @@ from domain.rules.event_types import EventType
 from domain.rules.outcomes import Unknown
 from domain.rules.plan import Plan
 from domain.rules.recipient import Recipient, present, why_held
+from domain.settling import catch_up
 from domain.writing import read, write
 
 log = logging.getLogger("relance.unconfirmed")
@@ -55,6 +56,10 @@ async def resolve(workspace_id: UUID, actor: Actor, error_id: UUID, *, was_sent:
     """
 
     async def work(t: Tx) -> UUID:
+        failed = await t.fetch(
+            "SELECT recipient_id FROM step_errors WHERE workspace_id = $1 AND id = $2", t.workspace_id, error_id
+        )
+        await catch_up(t, [row["recipient_id"] for row in failed])
         error = await t.fetchrow(
             "SELECT * FROM step_errors WHERE workspace_id = $1 AND id = $2 FOR UPDATE", t.workspace_id, error_id
         )

@@ -67,15 +67,18 @@ def yields(action: Action, status: Status) -> Status | None:
     }[action]
 
 
-async def _succeeds(hands: Hands, action: Action, recipient_id: UUID, status: Status) -> None:
+async def _succeeds(
+    hands: Hands, action: Action, recipient_id: UUID, status: Status, *, follows_first: bool = False
+) -> None:
     before = await row_of(recipient_id)
     told = len(await events_of(recipient_id))
     assert (await hands.press(action, recipient_id, before["current_step_id"])).in_flight == 0
     after, events = await row_of(recipient_id), await events_of(recipient_id)
     expected = yields(action, status)
-    assert len(events) == told + 1
-    assert after["version"] == before["version"] + 1 == events[-1]["version"]
-    assert (events[-1]["previous_status"], events[-1]["status"]) == (before["status"], expected)
+    assert len(events) == told + 1 + follows_first
+    assert after["version"] == before["version"] + 1 + follows_first == events[-1]["version"]
+    was = Status.PAUSED if follows_first else before["status"]
+    assert (events[-1]["previous_status"], events[-1]["status"]) == (was, expected)
     assert (events[-1]["actor_kind"], events[-1]["actor_id"]) == (hands.actor.kind, hands.actor.id)
     if expected is None:
         assert after["deleted_at"] is not None
@@ -139,7 +142,8 @@ async def test_while_the_sequence_is_paused_an_open_recipient_can_only_be_given_
         available = ONLY_WHILE_SEQUENCE_PAUSED if status in OPEN else product_allows(status)
         for action, recipient_id in zip(Action, ids, strict=True):
             if action in available:
-                await _succeeds(hands, action, recipient_id, status)
+                follows_first = status in OPEN and not rows_have_followed
+                await _succeeds(hands, action, recipient_id, status, follows_first=follows_first)
             else:
                 await _is_refused(hands, action, recipient_id, present, available)
 
