@@ -254,6 +254,27 @@ def test_an_ordinary_answer_is_no_opt_out(text: str) -> None:
         ("1月4日まで不在です。", date(2027, 1, 4)),
         ("2027年1月4日に復帰します", date(2027, 1, 4)),
         ("Back 2027-01-04.", date(2027, 1, 4)),
+        ("I am out of the office, returning on\nTuesday, December 15, 2026.", date(2026, 12, 15)),
+        ("I'm on leave from December 1 to December 20.", date(2026, 12, 20)),
+        ("I'm away from 1 to 20 December 2026.", date(2026, 12, 20)),
+        ("I'm away 1-20 December", date(2026, 12, 20)),
+        ("Out December 1-20, 2026", date(2026, 12, 20)),
+        ("Je suis en congé du 30 novembre au 20 décembre.", date(2026, 12, 20)),
+        ("De vacaciones del 30 de noviembre al 20 de diciembre.", date(2026, 12, 20)),
+        ("Sono in ferie dal 1 al 20 dicembre.", date(2026, 12, 20)),
+        ("Urlaub vom 23.11. bis 02.12.", date(2026, 12, 2)),
+        ("Ich bin bis 15.12.26 nicht erreichbar", date(2026, 12, 15)),
+        ("Ik ben afwezig tot en met 15-12-2026.", date(2026, 12, 15)),
+        ("Ich bin ab dem 15.12. wieder erreichbar", date(2026, 12, 15)),
+        ("Ik ben terug op 15 december", date(2026, 12, 15)),
+        ("I am back on Friday 4 December", date(2026, 12, 4)),
+        ("The office is closed from 24 December to 3 January.", date(2027, 1, 3)),
+        ("Back 15 Dec. Our early-bird tickets are available until 31 March 2027", date(2026, 12, 15)),
+        ("The sale runs from 1 to 20 December. I am on leave until 4 December", date(2026, 12, 4)),
+        ("Back on 4 January 2027\nAnn Smith\nMeet us at the fair, 12 March 2027", date(2027, 1, 4)),
+        ("Back on 20 November.", None),
+        ("Back on 05-03-2027.", None),
+        ("Call 030-12 34 or write to us before our meeting of 5 May.", None),
         ("Away until 03/04.", None),
         ("Away until 12/25/2026.", None),
         ("I am on vacation.", None),
@@ -265,6 +286,23 @@ def test_an_ordinary_answer_is_no_opt_out(text: str) -> None:
 )
 def test_the_day_of_return_is_read_and_never_guessed(text: str, back: date | None) -> None:
     assert return_date(text, date(2026, 11, 24)) == back
+
+
+@pytest.mark.parametrize(
+    ("text", "is_away"),
+    [
+        ("Ich bin ab dem 15.12. wieder erreichbar", True),
+        ("Ik ben terug op 15 december", True),
+        ("I am back on Friday 4 December", True),
+        ("I'm away 1-20 December", True),
+        ("Thank you for your message. We will get back to you by 4 December.", False),
+        ("Your request 1234 has been received.", False),
+    ],
+)
+def test_an_automatic_answer_is_an_absence_when_someone_is_away_or_comes_back(text: str, is_away: bool) -> None:
+    found = read(letter(text, subject="Hello", Auto_Submitted="auto-replied"))
+    assert isinstance(found, Reading)
+    assert (found.classification, found.away) == (Classification.AUTOMATIC_ANSWER, is_away)
 
 
 def test_a_hold_lasts_one_business_day_longer_in_the_persons_zone() -> None:

@@ -9,6 +9,7 @@ Source: RFC 3834, RFC 8098; reliability.md 2.11.
 import re
 from typing import Final
 
+from domain.rules.inbound.absence import ABSENT, speaks_of_absence
 from domain.rules.inbound.mail import Mail
 
 _AUTOMATIC_HEADER: Final = re.compile(
@@ -85,22 +86,6 @@ _ABOUT_SOMEONE: Final = re.compile(
     r"en congé|fuera de la oficina|de vacaciones|fuori (?:ufficio|sede)|in ferie|ausente|afwezig)\b",
     re.IGNORECASE,
 )
-ABSENT: Final = re.compile(
-    r"out of (?:the )?office|\booo\b|away (?:from|until|till|on|for)|on (?:vacation|annual leave|leave|holiday|"
-    r"parental|"
-    r"maternity|paternity|sick leave|sabbatical|pto)|vacation|(?:limited|no) access to (?:my )?e?-?mail|"
-    r"be (?:back|returning|out|away)|return(?:ing)? (?:on|to the office)|abwesen\w*|nicht (?:im büro|am platz|"
-    r"erreichbar|da\b)|"
-    r"im urlaub|außer haus|ausser haus|elternzeit|zurück\b|absen[tc]\w*|en (?:congé|vacances|déplacement)|de retour|"
-    r"fuera de (?:la )?oficina|vacaciones|ausen\w+|regres\w+|reincorpor\w+|fuori (?:sede|ufficio)|assen\w+|in ferie|"
-    r"rientr\w+|f[eé]rias|fora do escrit|aus[eê]n\w+|retorn\w+|afwezig\w*|met vakantie|op vakantie|niet op kantoor|"
-    r"semester|frånvar\w*|tjänsteledig|ferie|fravær\w*|kontoret|poissa|loma\w*|urlop\w*|nieobecn\w*|poza biurem|"
-    r"dovolen\w*|"
-    r"nepřítom\w*|kancel\w+|отпуск\w*|отсутств\w*|вне офиса|szabadság\w*|concediu|izinde|ofis dışında|不在|休暇|"
-    r"休假|外出|출장|"
-    r"휴가|부재|חופש\w*|إجازة|sleeping",
-    re.IGNORECASE,
-)
 _FORMULA: Final = re.compile(
     r"\bif (?:it(?:'|’)?s|it is|this is|your \w+ is) urgent|not (?:be )?(?:checking|reading) (?:my )?e?-?mails?|"
     r"(?:in|for) (?:urgent|case of (?:urgency|emergenc))|urgent (?:matters|cases|issues)|limited access|no access|"
@@ -145,7 +130,7 @@ def is_automatic(mail: Mail, said: str) -> bool:
 def is_absence(mail: Mail, said: str) -> bool:
     """Whether an automatic answer says that its person is away."""
     about = f"{mail.header('subject')}\n{said[:_LOOKED_AT]}\n{mail.header('x-apple-criteria')}"
-    return "vacation" in mail.header("auto-submitted").lower() or bool(ABSENT.search(about))
+    return "vacation" in mail.header("auto-submitted").lower() or speaks_of_absence(about)
 
 
 def _headers_say_so(mail: Mail) -> bool:

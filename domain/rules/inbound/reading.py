@@ -132,7 +132,7 @@ def _read(mail: Mail) -> Reading:
         reports=told,
         complainants=feedback.addresses if feedback else (),
         away=away,
-        away_words=f"{mail.header('subject')}\n{parts.reply}\n{mail.header('x-apple-criteria')}"[:4_000]
+        away_words=f"{mail.header('subject')}\n\n{parts.reply}\n\n{mail.header('x-apple-criteria')}"[:4_000]
         if away
         else "",
     )
