@@ -198,7 +198,20 @@ Proszę więcej nie pisać
 Пожалуйста, не пишите мне больше
 Отпишите меня
 今後メールは不要です
-请不要再给我发邮件"""
+请不要再给我发邮件
+Please remove me from your list, I am not looking for a new role.
+Please remove me from your list today.
+I asked you before: please remove me from your list.
+Please unsubscribe me, I already have a role I love
+Not interested, please remove me.
+Please delete all my personal data in accordance with Art. 17 GDPR
+Merci de me retirer de votre liste de diffusion
+Veuillez me supprimer de votre base
+Arrêtez de m'écrire
+Bitte schreib mir nicht mehr
+Bitte kontaktieren Sie mich in Zukunft nicht mehr
+Bitte meine Daten löschen
+Deje de enviarme correos"""
 DOES_NOT_ASK = """Thanks, let's talk on Tuesday.
 I'm not interested right now, but please keep me posted.
 Please don't contact me before Monday, I am travelling.
@@ -222,10 +235,17 @@ We need to remove my old address from the contract
 Please do not send this to my boss
 Ich melde mich nicht mehr vor Freitag
 Non sono più interessato
-Ik heb geen tijd meer"""
+Ik heb geen tijd meer
+Die zweite Stelle von der Liste interessiert mich sehr.
+Yes! No more emails needed, let's just talk on the phone on Friday.
+Bitte nicht wieder so früh anrufen, sonst gerne.
+Bitte löschen Sie meinen Lebenslauf von 2019, ich schicke den neuen.
+No me envíes más detalles, ya me interesa
+Don't email me, call me.
+Please stop emailing me, at least until January."""
 
 
-@pytest.mark.parametrize("text", ASKS.split("\n"))
+@pytest.mark.parametrize("text", [*ASKS.split("\n"), "Hi Anna,\n\nUnsubscribe please.\n\nBest", "Hello,\nSTOP\nThanks"])
 def test_who_asks_to_be_left_alone_is_understood(text: str) -> None:
     assert asks_to_stop("Re: Hello", text)
 

@@ -6,10 +6,12 @@ The figures hold what has been reached; what is still misread is printed.
 from collections.abc import Iterable
 
 from domain.rules.inbound.bounces import Fate
+from domain.rules.inbound.opt_out import asks_to_stop
 from domain.rules.inbound.reading import Classification, Reading, read
 from tests.data.written.automatic import AUTOMATIC
 from tests.data.written.bounces import BOUNCES, WHO
 from tests.data.written.replies import FORMS, HARD
+from tests.data.written.requests import WORDS
 
 _OF_MACHINES = {Classification.AUTOMATIC_ANSWER, Classification.NOTICE}
 _OF_REPORTS = {Classification.HARD_BOUNCE, Classification.DELIVERY_FAILED, Classification.DELIVERY_DELAYED}
@@ -46,6 +48,14 @@ def test_what_was_written_is_told_from_what_mail_programs_quote_in_seventeen_lan
 
     wrong = (one.name for one in FORMS if lines(_read(one.raw).text) != lines(one.wrote))
     _at_most(0.03, wrong, len(FORMS))
+
+
+def test_who_asks_to_be_left_alone_is_told_from_who_asks_for_something_else_in_six_languages() -> None:
+    assert len(WORDS) > 130
+    asked = [one for one in WORDS if one.asks_to_stop]
+    _at_most(0.02, (one.said for one in asked if not asks_to_stop("Re: Hello", one.said)), len(asked))
+    others = [one for one in WORDS if not one.asks_to_stop]
+    _at_most(0.02, (one.said for one in others if asks_to_stop("Re: Hello", one.said)), len(others))
 
 
 def test_dead_addresses_are_told_from_the_rest_in_the_forms_of_many_mail_systems() -> None:
