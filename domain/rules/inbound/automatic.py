@@ -58,8 +58,11 @@ _SAYS_SO: Final = re.compile(
     r"\b(?:this is an? auto(?:mat\w+|-)[ -]?(?:generated )?(?:e?-?mail |message )?(?:reply|response|message|"
     r"answer|e?-?mail|"
     r"notification|acknowledg\w+)|auto(?:matically)?[ -](?:generated|sent) (?:reply|response|message|e?-?mail)|"
-    r"this (?:message|e?-?mail|reply) (?:was|is|has been) (?:auto\w*|sent automatically|generated auto\w*)|"
-    r"dies(?:e|es)? (?:ist eine automatische|e-?mail wurde automatisch|nachricht wurde automatisch)|"
+    r"this (?:message|e?-?mail|reply) (?:was|is|has been) (?:an? )?(?:(?:auto(?:mat\w+)?[ -]?)(?:generated|sent|"
+    r"created|"
+    r"issued|produced|composed|reply|response|message)|automat(?:ed|ic)\b|(?:sent|generated) auto\w*\b(?! \w+ed\b))|"
+    r"dies(?:e|es)? (?:ist eine automatische|(?:e-?mail|nachricht|antwort) wurde automatisch (?:generiert|erstellt|"
+    r"erzeugt|vers[ae]nd\w*|verschickt|gesendet|beantwortet))|"
     r"automatisch (?:generierte|erstellte|erzeugte|versendete)|(?:ceci|c'est) (?:est )?une? (?:réponse|message)"
     r" automatique|"
     r"(?:message|réponse|courriel) (?:envoyé|généré)e? automatiquement|esta es una respuesta autom[aá]tica|"
@@ -76,9 +79,29 @@ _SAYS_SO: Final = re.compile(
     r"automatically generated (?:in response|to confirm)|"
     r"(?:please )?do not (?:reply|respond) to this (?:auto\w* |e?-?mail|message)(?!,? (?:if|unless)\b)|"
     r"\b(?:your|a|the) (?:support )?(?:ticket|case|request|incident)\b[^.\n]{0,40}\b(?:has been|was) "
-    r"(?:created|opened|logged|registered|received)\b)",
+    r"(?:created|opened|logged|registered|received)\b(?! by (?:my|a|the)\b))",
     re.IGNORECASE,
 )
+# Before it: the mail is only taken to be automatic, or is so on a condition.
+_IN_DOUBT: Final = re.compile(
+    r"\b(?:if|unless|whether|assum\w+|guess\w*|suppos\w+|think|believe|suspect|presum\w+|seems?|looks?|sounds?|might|"
+    r"may|"
+    r"perhaps|probably|hope|know|wonder\w*|because|not an?|wenn|falls|sofern|ob|vermut\w+|nehme|glaube|denke|scheint|"
+    r"wohl|wahrscheinlich|vielleicht|keine?|si|sauf|suppose|pense|crois|semble|doute|peut-être|pas une?|supongo|creo|"
+    r"parece|quizás|no es|se|suppongo|credo|sembra|forse|non è|als|tenzij|denk|vermoed|lijkt|misschien|geen)\b",
+    re.IGNORECASE,
+)
+_ANSWERS: Final = re.compile(
+    r"\b(?:happy to|glad to|keen|interested|let's|let’s|sounds (?:good|great|fine)|looking forward|call me|"
+    r"works for me)\b|"
+    r"^\W*(?:yes|yep|sure|no(?: thanks?| thank you)?(?=[.,!])|ok|okay|ja|nein|gern\w*|oui|sí|claro|sì|certo|nee|si)\b",
+    re.IGNORECASE,
+)
+_OF_A_PERSON: Final = re.compile(
+    r"\b(?:I|I'm|I’m|I'd|I’d|I'll|I’ll|me|my)\b|(?i:\b(?:ich|mir|mich|je|moi|yo|io|mi|ik|mij)\b)"
+)
+_SENTENCE: Final = re.compile(r"(?<=[.!。！])\s+|(?<=[?？])(?!\s*[?？])|\n\s*\n|\n(?=\W*[A-ZÀ-Þ])")
+_SENTENCES_OF_HEAD: Final = 3  # the greeting is one
 _ABOUT_SOMEONE: Final = re.compile(
     r"^[^:]{2,60}\b(?:is|ist|est|est[áa]|è|is momenteel) (?:currently |derzeit |aktuell )?(?:out of (?:the"
     r" )?office|away|"
@@ -156,7 +179,7 @@ def _headers_say_so(mail: Mail) -> bool:
 
 def _text_says_so(mail: Mail, said: str) -> bool:
     begins = said[:_LOOKED_AT]
-    if _SAYS_SO.search(begins):
+    if _says_so_itself(begins):
         return True
     if _is_threaded(mail) and _ASKS.search(said):
         return False  # who asks wants an answer
@@ -166,6 +189,21 @@ def _text_says_so(mail: Mail, said: str) -> bool:
         return True
     unread = _UNREAD.search(f"{mail.header('subject')}\n{begins}")
     return bool(unread) and not _SELF.search(begins)
+
+
+def _says_so_itself(begins: str) -> bool:
+    """Whether a sentence says of the mail that a machine wrote it: at its head, or where no person speaks beside it."""
+    sentences = [sentence for sentence in _SENTENCE.split(begins) if sentence and sentence.strip()]
+    if any(_ANSWERS.search(sentence) for sentence in sentences):
+        return False
+    speaks = any(_ASKS.search(sentence) or _OF_A_PERSON.search(sentence) for sentence in sentences)
+    for number, sentence in enumerate(sentences):
+        found = _SAYS_SO.search(sentence)
+        if found is None or _ASKS.search(sentence) or _IN_DOUBT.search(sentence[: found.start()]):
+            continue
+        if number < _SENTENCES_OF_HEAD or not speaks:
+            return True
+    return False
 
 
 def _is_threaded(mail: Mail) -> bool:
