@@ -115,7 +115,8 @@ async def _carry_on(workspace_id: UUID, cause_key: UUID) -> Progress:
 
 
 _NEXT: Final = f"""
-    SELECT e.id, e.recipient_id, e.code, {causes.GONE_AT} IS NOT NULL AS gone, {causes.HELD} AS held, m.address
+    SELECT e.id, e.recipient_id, e.code, {causes.GONE_AT} IS NOT NULL AS gone, {causes.HELD} AS held,
+        q.status = 'PAUSED' AS with_sequence, m.address
     FROM step_errors e JOIN recipients r ON r.workspace_id = e.workspace_id AND r.id = e.recipient_id
     {causes.JOINS}
     WHERE e.workspace_id = $1 AND e.cause_key = $2 AND e.resolved_at IS NULL AND e.occurred_at <= $3
@@ -199,10 +200,12 @@ def _now(row: asyncpg.Record) -> ErrorNow:
 
 
 def _why_not(row: asyncpg.Record) -> str:
+    if row["with_sequence"]:
+        return "Their sequence is paused. Resume the sequence first, then retry."
+    if not _now(row).offers_retry:  # nor does a resume try it again
+        return _now(row).why_not
     if row["held"]:
         return "They are paused. Resume them: their steps are then tried again."
-    if not _now(row).offers_retry:
-        return _now(row).why_not
     return "Their messages are being sent right now. Try again in a minute."
 
 

@@ -3,14 +3,14 @@
 Source: product.md section 2 "Edit content".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from domain.database import Tx
 from domain.refusals import ActionNotAvailable, Invalid, NotFound
-from domain.rules.content import TemplateInvalid, check_variables
 from domain.rules.plan import Plan, StepKind
 from domain.rules.recipient import Recipient, present
+from domain.steps import check_step, to_new_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,14 @@ async def save(t: Tx, before: Recipient, plan: Plan, step_id: UUID, content: New
     Raises:
         NotFound: the sequence has no such step.
         ActionNotAvailable: the step has been carried out or skipped.
-        Invalid: the step cannot have such a text, the template is broken, or the text is already so.
+        Invalid: the step cannot have such a text, the template is broken, nothing is left of a text it needs, or the
+            text is already so.
     """
     step = plan.step(step_id)
     if step is None or step.removed:
         raise NotFound("step", field=["stepId"])
     # Edited by hand is edited whole: what is kept of the sequence's text must not change with it later.
-    texts = await t.fetch(
-        "SELECT subject, body, task_title, task_notes FROM steps WHERE workspace_id = $1 AND id = $2",
-        t.workspace_id,
-        step_id,
-    )
+    (texts,) = await t.fetch("SELECT * FROM steps WHERE workspace_id = $1 AND id = $2", t.workspace_id, step_id)
     own = await t.fetchrow(
         "SELECT * FROM recipient_steps WHERE workspace_id = $1 AND recipient_id = $2 AND step_id = $3",
         t.workspace_id,
@@ -55,7 +52,7 @@ async def save(t: Tx, before: Recipient, plan: Plan, step_id: UUID, content: New
     else:
         _check_content(step.kind, content)
         edited = own is not None and own["edited_at"] is not None
-        kept = own if own is not None and edited else texts[0]
+        kept = own if own is not None and edited else texts
         values = tuple(
             new if new is not None else kept[name]
             for name, new in (
@@ -67,6 +64,9 @@ async def save(t: Tx, before: Recipient, plan: Plan, step_id: UUID, content: New
         )
         if edited and values == (kept["subject"], kept["body"], kept["task_title"], kept["task_notes"]):
             raise Invalid("This text is saved already; nothing was changed.", field=["body"])
+        subject, body, task_title, task_notes = values
+        whole = replace(to_new_step(texts), subject=subject, body=body, task_title=task_title, task_notes=task_notes)
+        check_step(whole, [])
     await t.execute(
         """
         INSERT INTO recipient_steps (workspace_id, recipient_id, step_id, subject, body, task_title, task_notes,
@@ -95,9 +95,3 @@ def _check_content(kind: StepKind, content: NewContent) -> None:
         raise Invalid("A text message has no subject.", field=["subject"])
     if all(value is None for value in (given | tasks).values()):
         raise Invalid("Give a new text, or reset to the sequence's own.", field=["taskTitle" if is_task else "body"])
-    for name, value in (given | tasks).items():
-        if value is not None:
-            try:
-                check_variables(value, kind)
-            except TemplateInvalid as problem:
-                raise Invalid(str(problem), field=[name]) from None

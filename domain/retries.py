@@ -90,10 +90,10 @@ def tried_again(before: Recipient, able: Recipient, error: ErrorNow | None, plan
     """
     if error is None or before.ended:
         raise RetryNotAvailable("There is no open error to retry.")
+    if not error.offers_retry:  # nor does a resume try it again
+        raise RetryNotAvailable(error.why_not)
     if (held := why_held(before, plan, "Resume it: the step is then tried again.")) is not None:
         raise RetryNotAvailable(held)
-    if not error.offers_retry:
-        raise RetryNotAvailable(error.why_not)
     after = moves.try_again(able, plan, now)
     if is_shut_out(after, plan):
         raise RetryNotAvailable(f"Its cause is still there. {fix_sentence(StepErrorCode.WINDOW_NEVER_OPENS)}")

@@ -94,7 +94,7 @@ class Reader:
         if "pending_action" in self._wants:
             add("pending_action", PENDING_COLUMNS)
         if self._moment:
-            turn = ["k.state", 'k.next_send_at + w."offset"', "k.held_back_by"]
+            turn = ["k.state", 'k.next_send_at + w."offset"', "k.held_back_by", "k.throttled_since"]
             holds = ["k.guardrail_hold", "s.guardrail_hold"]
             away = ["c.time_zone", "c.out_of_office_until"]
             add("moment", [*columns_of("r", _TIMERS), "w.now", BEING_SENT, *turn, *holds, *away, "s.settings"])
@@ -193,7 +193,7 @@ class Reader:
     def _situation(self, record: Any, status: Status, held_by: Any, paths: Paths | None) -> Situation:
         (
             wait_ends_at, retry_at, paced_until, frequency_capped, scheduled_for, due_kind, now, being_sent, state,
-            turn_at, held_back_by, mailbox_hold, sequence_hold, time_zone, away_until, stored_settings,
+            turn_at, held_back_by, throttled_since, mailbox_hold, sequence_hold, time_zone, away_until, stored_settings,
         ) = self._layout.values("moment", record)  # fmt: skip
         plain = self._layout.values("plain", record)
         end_reason, sequence_key, step_key, due_at = plain[3], plain[8], plain[9], plain[17]
@@ -220,6 +220,7 @@ class Reader:
             mailbox_state=state,
             mailbox_turn_at=turn_at,
             mailbox_held_back_by=held_back_by,
+            mailbox_throttled=throttled_since is not None,
             held=_held(mailbox_hold if state == "HELD" else None, sequence_hold),
             out_of_office_until=away_until,
             taken_back=bool(taken_back),

@@ -22,6 +22,11 @@ _OWN = """
         EXISTS (SELECT FROM messages x WHERE x.workspace_id = $1 AND x.recipient_id = o.recipient_id
             AND x.step_id = o.step_id AND x.state = 'HANDING_OVER') AS in_flight
     FROM recipient_steps o WHERE o.workspace_id = $1 AND o.recipient_id = ANY($2::uuid[])
+    UNION ALL
+    SELECT DISTINCT x.recipient_id, x.step_id, NULL, NULL::timestamptz, NULL::uuid, NULL, NULL, NULL, NULL, false, true
+    FROM messages x WHERE x.workspace_id = $1 AND x.recipient_id = ANY($2::uuid[]) AND x.state = 'HANDING_OVER'
+        AND NOT EXISTS (SELECT FROM recipient_steps o WHERE o.workspace_id = $1 AND o.recipient_id = x.recipient_id
+            AND o.step_id = x.step_id)
 """
 
 
@@ -81,7 +86,8 @@ class Paths:
             current = step.key == current_key
             if step.removed_at is not None and outcome is None and not current:
                 continue
-            editable = may_edit and outcome is None and step.removed_at is None
+            in_flight = own is not None and own["in_flight"]
+            editable = may_edit and outcome is None and step.removed_at is None and not in_flight
             found.append(
                 RecipientStepRow(
                     step=step,

@@ -134,6 +134,7 @@ class Situation:
     mailbox_state: str | None = None
     mailbox_turn_at: datetime | None = None
     mailbox_held_back_by: str | None = None
+    mailbox_throttled: bool = False  # its provider asked it to slow down, and has taken nothing since
     held: str | None = None  # by a guardrail: the sentence about it
     out_of_office_until: datetime | None = None
     error_message: str | None = None

@@ -33,6 +33,7 @@ _WAITING: Mapping[WaitingReason, str] = {
     WaitingReason.SEQUENCE_NOT_ACTIVE: "Waits start when the sequence is activated.",
     WaitingReason.BEING_SENT: "The message of {step} is being sent right now.",
 }
+_OUT_OF_REACH: Final = "The mail server cannot be reached; {step} is tried again {when} or later."
 _TAKEN_BACK: Final = (
     "A person said that the message which had ended this was something else; it goes on when it is resumed."
 )
@@ -60,6 +61,8 @@ def status_message(s: Situation) -> str:
     when = "later" if at is None else spoken_time(at, s.zone)
     holiday = _holiday(s) if reason is WaitingReason.BLACKOUT_DATE else None
     said = _WAITING[reason] if holiday is None else _ON_A_HOLIDAY
+    if reason is WaitingReason.MAILBOX_BACKOFF and not s.mailbox_throttled:
+        said = _OUT_OF_REACH
     return said.format(holiday=holiday, step=step, Step=step.capitalize(), when=when, held=s.held)
 
 

@@ -132,7 +132,7 @@ async def test_a_retry_of_a_group_leaves_out_the_paused_and_those_whose_cause_la
     assert (progress.retried, progress.refused, progress.ended) == (1, 2, True)
     assert [(await row_of(one))["status"] for one in (lasting, paused, mended)] == ["ERROR", "PAUSED", "SCHEDULED"]
     await sequences.pause(workspace_id, world.sequence_id)
-    with pytest.raises(RetryNotAvailable, match="paused"):
+    with pytest.raises(RetryNotAvailable, match="Resume the sequence first"):
         await error_groups.retry(workspace_id, actor, group.key)
 
 

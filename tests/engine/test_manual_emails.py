@@ -429,6 +429,9 @@ async def test_an_edit_replaces_the_prepared_text_and_keeps_the_chosen_time(
     assert (row["status"], row["scheduled_for"]) == ("IN_PROGRESS", at)
     with pytest.raises(Invalid):
         await recipients.edit_content(*who, NewContent(body="{{ nosuch }}"))
+    for nothing in (NewContent(body=""), NewContent(subject="  ")):
+        with pytest.raises(Invalid, match="needs a"):
+            await recipients.edit_content(*who, nothing)
     await recipients.edit_content(*who, None)
     reset = await pending_of(recipient_id)
     assert (reset["subject"], reset["body"]) == (waiting["subject"], waiting["body"])

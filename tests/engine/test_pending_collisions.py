@@ -12,6 +12,7 @@ from domain.claims import Claim
 from domain.database import fetch
 from domain.delivery import Result, record
 from domain.own_content import NewContent
+from domain.reading import recipients as reading
 from domain.refusals import ActionNotAvailable, PendingActionNotAvailable, RetryNotAvailable, StepBeingSent
 from domain.rules.actor import ENGINE, Actor
 from domain.rules.fact import Fact
@@ -310,6 +311,8 @@ async def test_while_it_is_handed_over_it_cannot_be_called_back_or_edited(
     with pytest.raises(PendingActionNotAvailable) as refusal:
         await inbox.unschedule(workspace_id, actor, waiting["id"])
     assert refusal.value.available == ("SKIP",)
+    shown = await reading.by_ids(workspace_id, [recipient_id], wants=["steps"])
+    assert [step.editable for step in shown[recipient_id].steps] == [False, True]
     with pytest.raises(StepBeingSent):
         await recipients.edit_content(workspace_id, actor, recipient_id, world.step_ids[0], NewContent(body="Late"))
     await ends(claim, Sent("250 OK"))

@@ -7,7 +7,7 @@ import pytest
 
 from domain import recipients, sequences, unconfirmed
 from domain.reading import step_errors
-from domain.refusals import ActionNotAvailable
+from domain.refusals import ActionNotAvailable, RetryNotAvailable
 from domain.rules.actor import Actor
 from domain.rules.outcomes import Unknown
 from domain.rules.step_errors import StepErrorAction
@@ -36,4 +36,6 @@ async def test_while_it_is_paused_only_that_it_was_sent_is_offered_and_taken(
     assert await _offered(workspace_id) == (StepErrorAction.CONFIRM_SENT,)
     with pytest.raises(ActionNotAvailable):
         await unconfirmed.resolve(workspace_id, actor, error_id, was_sent=False)
+    with pytest.raises(RetryNotAvailable, match="not sent again by a retry"):  # nor by a resume, which it does not name
+        await recipients.retry(workspace_id, actor, recipient_id)
     assert await unconfirmed.resolve(workspace_id, actor, error_id, was_sent=True) == recipient_id

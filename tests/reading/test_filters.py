@@ -212,7 +212,13 @@ async def test_what_is_said_of_steps_fits_the_recipient(workspace_id: UUID, popu
         assert row.next_step == following
         assert row.steps[place].planned_for == row.due_at
         may_edit = Action.EDIT_CONTENT in row.available_actions
-        assert [step.editable for step in row.steps] == [may_edit and s in ("CURRENT", "UPCOMING") for s in states]
+        handed_over = await fetch(
+            "SELECT step_id FROM messages WHERE recipient_id = $1 AND state = 'HANDING_OVER'", row.key
+        )
+        fixed = {message["step_id"] for message in handed_over}
+        assert [step.editable for step in row.steps] == [
+            may_edit and step.state in ("CURRENT", "UPCOMING") and step.step.key not in fixed for step in row.steps
+        ]
 
 
 async def test_the_promise_is_never_before_the_due_time(workspace_id: UUID, population: Population) -> None:

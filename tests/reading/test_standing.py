@@ -80,7 +80,7 @@ WAITING: dict[WaitingReason, tuple[Situation, str, datetime | None]] = {
         NOW + timedelta(seconds=20),
     ),
     WaitingReason.MAILBOX_BACKOFF: (
-        replace(DUE, mailbox_turn_at=NINE, mailbox_held_back_by="MAILBOX_BACKOFF"),
+        replace(DUE, mailbox_turn_at=NINE, mailbox_held_back_by="MAILBOX_BACKOFF", mailbox_throttled=True),
         "The mail provider asked to slow down; step 2 goes out Tue 24 Nov 09:00 Paris time or later.",
         NINE,
     ),
@@ -132,6 +132,12 @@ def test_a_waiting_recipient_says_why_and_until_when(reason: WaitingReason) -> N
     assert waiting_reason(situation) is reason
     assert status_message(situation) == sentence
     assert next_attempt_at(situation) == promised_at
+
+
+def test_a_mail_server_that_is_not_there_did_not_ask_for_anything() -> None:
+    away = replace(DUE, mailbox_turn_at=NINE, mailbox_held_back_by="MAILBOX_BACKOFF")
+    said = "The mail server cannot be reached; step 2 is tried again Tue 24 Nov 09:00 Paris time or later."
+    assert status_message(away) == said
 
 
 def test_one_that_is_due_and_has_its_turn_waits_for_nothing() -> None:
