@@ -34,7 +34,8 @@ async def test_a_frozen_worker_that_wakes_after_its_lease_sends_nothing_twice(
             database_url=crew.database_url, redis_url=crew.redis_url, secret_key=SECRET_KEY, lease_seconds=3, reach=HERE
         )
         async with working(healthy):
-            await until(lambda: drained(workspace_id))
+            # What it holds locked while it is frozen is set free by PostgreSQL after ten seconds.
+            await until(lambda: drained(workspace_id), seconds=50)
             assert await judge(workspace_id, server) == PLACES[place]
             frozen.go_on()
             # What it had marked it hands over now, or had handed over before: proof closes the error by itself.
