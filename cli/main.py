@@ -1,6 +1,7 @@
 """The command line. Each command imports what it needs when it runs, so that `--help` answers at once."""
 
 import sys
+from datetime import datetime
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Final
@@ -39,6 +40,7 @@ import_app = typer.Typer(help="Bring in what other systems hold.", no_args_is_he
 feed_app = typer.Typer(help="The numbered feed of changes.", no_args_is_help=True)
 schema_app = typer.Typer(help="The GraphQL schema, and the tables below it.", no_args_is_help=True)
 docs_app = typer.Typer(help="Pages that are made from the code.", no_args_is_help=True)
+_TIMES: Final = ["%Y-%m-%dT%H:%M:%S.%f%z", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
 _GROUPS: Final = {
     "keys": keys_app,
     "users": users_app,
@@ -129,6 +131,29 @@ def migrate(data: Data = None, as_json: Json = False) -> None:
         say_json({"applied": applied})
     else:
         say(f"Applied: {', '.join(applied)}." if applied else "The tables are up to date.")
+
+
+@app.command()
+def reconcile(
+    since: Annotated[
+        datetime | None,
+        typer.Option("--since", formats=_TIMES, help="When the backup was made; local time, or with an offset."),
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--until", formats=_TIMES, help="When the last worker ended.  [default: now]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Run this after restoring a backup, before API and workers start: nothing is then sent a second time.
+
+    What may have been sent since the backup is shown as DELIVERY_UNCONFIRMED, as many of each mailbox as its limits
+    allowed; every client is told to read its lists afresh (what `relance feed new-epoch` does alone). Safe to repeat.
+    """
+    from cli.reconcile_command import run_reconcile
+
+    run_reconcile(settings_from(data), since, until, dry_run, as_json)
 
 
 @app.command()
