@@ -11,6 +11,7 @@ from domain.rules.actor import Actor
 from domain.secrets import Vault
 from domain.settings import Settings
 from tests.engine.conftest import until
+from tests.faults.crew import dawdling_server
 from tests.workers.smtp_servers import ScriptedServer
 from tests.world import email, make_world
 from workers.main import run
@@ -45,3 +46,21 @@ async def test_the_lease_of_what_is_finished_after_the_stop_is_renewed(
             assert datetime.now(UTC) - stopped_at < timedelta(seconds=20)
         await worker
     assert [row["state"] for row in await fetch("SELECT state FROM messages")] == ["SENT"]
+
+
+async def test_a_worker_that_is_hurried_shows_what_is_not_answered_as_unconfirmed(
+    workspace_id: UUID, actor: Actor, vault: Vault, settings: Settings
+) -> None:
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    async with dawdling_server(240) as server:
+        await make_world(workspace_id, actor, vault, steps=[email()], port=server.port)
+        worker = asyncio.create_task(run(replace(settings, stop_seconds=900), stop, hurry=hurry))
+
+        async def begun() -> bool:
+            return bool(await fetch("SELECT FROM messages WHERE state = 'HANDING_OVER'"))
+
+        await until(begun)
+        stop.set()
+        hurry.set()
+        await asyncio.wait_for(worker, 60)
+    assert [row["state"] for row in await fetch("SELECT state FROM messages")] == ["UNCONFIRMED"]
