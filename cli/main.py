@@ -135,12 +135,13 @@ def migrate(data: Data = None, as_json: Json = False) -> None:
 
 @app.command()
 def reconcile(
-    since: Annotated[
-        datetime | None,
-        typer.Option("--since", formats=_TIMES, help="When the backup was made; local time, or with an offset."),
-    ] = None,
     until: Annotated[
-        datetime | None, typer.Option("--until", formats=_TIMES, help="When the last worker ended.  [default: now]")
+        datetime | None,
+        typer.Option(
+            "--until",
+            formats=_TIMES,
+            help="When the last worker of the lost database ended; local time, or with an offset.  [default: now]",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")] = False,
     data: Data = None,
@@ -148,12 +149,12 @@ def reconcile(
 ) -> None:
     """Run this after restoring a backup, before API and workers start: nothing is then sent a second time.
 
-    What may have been sent since the backup is shown as DELIVERY_UNCONFIRMED, as many of each mailbox as its limits
-    allowed; every client is told to read its lists afresh (what `relance feed new-epoch` does alone). Safe to repeat.
+    Whoever was due since the backup may have been written to and is shown as DELIVERY_UNCONFIRMED; every client is told
+    to read its lists afresh (what `relance feed new-epoch` does alone). Safe to repeat.
     """
     from cli.reconcile_command import run_reconcile
 
-    run_reconcile(settings_from(data), since, until, dry_run, as_json)
+    run_reconcile(settings_from(data), until, dry_run, as_json)
 
 
 @app.command()

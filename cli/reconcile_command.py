@@ -2,28 +2,20 @@
 
 from datetime import datetime
 
-from cli.console import CannotGoOn, run, say, say_json
+from cli.console import run, say, say_json
 from cli.reaching import opened
 from domain.settings import Settings
 
 
-def run_reconcile(
-    settings: Settings, since: datetime | None, until: datetime | None, dry_run: bool, as_json: bool
-) -> None:
-    """Hold back what may have been sent in the lost time, give the feed a new epoch, and say what was done.
-
-    Raises:
-        CannotGoOn: it is not said when the backup was made; the sentence says what the database knows of it.
-    """
+def run_reconcile(settings: Settings, until: datetime | None, dry_run: bool, as_json: bool) -> None:
+    """Hold back what may have been sent in the lost time, give the feed a new epoch, and say what was done."""
     from domain import feed, reconciling
     from domain.secrets import Vault
 
     async def work() -> tuple[reconciling.Reconciled, int]:
         async with opened(settings):
-            if since is None:
-                raise CannotGoOn(_when(await reconciling.last_known()))
             key = Vault(settings.secret_key, settings.previous_keys).message_id_key
-            found = await reconciling.reconcile(key, since.astimezone(), until and until.astimezone(), dry_run=dry_run)
+            found = await reconciling.reconcile(key, until and until.astimezone(), dry_run=dry_run)
             return found, 0 if dry_run else await feed.start_new_epoch()
 
     found, feeds = run(work())
@@ -36,8 +28,3 @@ def run_reconcile(
         return
     say(f"{said}. They are shown as DELIVERY_UNCONFIRMED: somebody says of each that it was sent, or sends it again.")
     say(f"Feeds with a new epoch: {feeds}. Every client is told to read its list afresh (RESYNC_REQUIRED).")
-
-
-def _when(last: datetime | None) -> str:
-    known = f"The last thing that this database knows happened at {last.isoformat()}. " if last else ""
-    return f"{known}Say when the backup was made, or what a standby had received last: relance reconcile --since TIME"

@@ -54,7 +54,7 @@ def decide(
     `row` is the message with `throttled_for`, how long its provider has taken nothing from its mailbox. `claimed_at`:
     when what the message was made of was read.
     """
-    if isinstance(outcome, Sent) or (isinstance(outcome, Unknown) and plan.assumes_sent):
+    if isinstance(outcome, Sent) or (isinstance(outcome, Unknown) and outcome.assumable and plan.assumes_sent):
         return _sent(before, plan, row, answered_at, now), "SENT"
     if isinstance(outcome, MailboxBroken):
         return _due_again(before, plan, row, None, now), "DEFERRED"  # the mailbox's state is what holds it back

@@ -1,11 +1,12 @@
 """After a backup was restored, or a standby took over that lacked the last minutes: what may have been sent meanwhile.
 
-The restored database does not know the messages that went out after it was made, and would send them again. Of each
-mailbox, as many of those who were due as its gap and its daily limit allowed in that time are taken for handed over,
-in the order in which a claim takes them: DELIVERY_UNCONFIRMED, which only proof or a person moves. Repeated for the
-same time it finds nothing more to do. The rest is sent as ever.
+The restored database does not know the messages that went out after it was made, and would send them again. So whoever
+was due in the lost time is taken for written to: DELIVERY_UNCONFIRMED, which only proof or a person moves, also where
+the sequence assumes elsewhere that unconfirmed messages were sent. That asks about people who were not written to, for
+nothing here says who was: windows, limits, absences and mailboxes of the lost time are not known. Repeated for the same
+time it finds nothing more to do.
 
-What the lost time changed otherwise is not known: who was enrolled, resumed, suppressed or opted out in it.
+What the lost time changed otherwise is not known either: who was enrolled, resumed, suppressed or opted out in it.
 
 Source: reliability.md 2.1, 2.4.
 """
@@ -28,43 +29,32 @@ from domain.rules.mime import message_token
 from domain.rules.outcomes import Unknown
 
 _AT_ONCE: Final = 500
-_WHY: Final = Unknown("It was due when a backup was made, and the time until that was restored is not known here.")
+_WHY: Final = Unknown(
+    "It was due when a backup was made, and the time until that was restored is not known here.", assumable=False
+)
+_FIRST: Final = UUID(int=0)
 
-# $1 and $2: the lost time, in machine time. Test workspaces send nothing out.
+# Whatever their state: in the lost time they may have had another. Test workspaces send nothing out.
 _MAILBOXES: Final = """
-    SELECT m.workspace_id, m.id, m.channel, least(
-        m.daily_limit::bigint * (1 + floor(extract(epoch FROM $2::timestamptz - $1::timestamptz) / 86400)::bigint),
-        CASE WHEN m.minimum_gap_seconds > 0
-            THEN 1 + floor(extract(epoch FROM $2::timestamptz - $1::timestamptz) / m.minimum_gap_seconds)::bigint END
-    ) - (SELECT count(*) FROM messages d
-        WHERE d.workspace_id = m.workspace_id AND d.mailbox_id = m.id AND d.marked_at >= $1) AS at_most
-    FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id
-    WHERE m.state = 'CONNECTED' AND NOT w.test_mode
-    ORDER BY m.workspace_id, m.id"""
+    SELECT m.workspace_id, m.id, m.channel FROM mailboxes m JOIN workspaces w ON w.id = m.workspace_id
+    WHERE NOT w.test_mode ORDER BY m.workspace_id, m.id"""
 
 
 def _due(lane: turns.Lane) -> str:
-    """SQL: of the mailbox $2 of the workspace $1, the first $4 of each sequence that were due until $3.
-
-    $5: after which recipient of all these, so that none is looked at twice.
-    """
+    """SQL: of the mailbox $2 of the workspace $1, those who were due until $3, after the recipient $4."""
     return f"""
-    SELECT d.* FROM mailboxes m
-    JOIN sequences s ON s.workspace_id = m.workspace_id AND s.status = 'ACTIVE' AND s.guardrail_hold IS NULL
-    JOIN workspaces w ON w.id = m.workspace_id
-    CROSS JOIN LATERAL (
-        SELECT r.id, r.sequence_id, r.contact_id, r.current_step_id, r.step_run, m.address
-        FROM recipients r
-        LEFT JOIN messages x ON x.workspace_id = r.workspace_id AND x.recipient_id = r.id
-            AND x.step_id = r.current_step_id AND x.step_run = r.step_run
+    SELECT r.id, r.sequence_id, r.contact_id, r.current_step_id, r.step_run, m.address
+    FROM recipients r
+    JOIN mailboxes m ON m.workspace_id = r.workspace_id AND m.id = r.{lane.mailbox_column}
+    JOIN workspaces w ON w.id = r.workspace_id
+    JOIN sequences s ON s.workspace_id = r.workspace_id AND s.id = r.sequence_id AND s.status <> 'ARCHIVED'
+    LEFT JOIN messages x ON x.workspace_id = r.workspace_id AND x.recipient_id = r.id
+        AND x.step_id = r.current_step_id AND x.step_run = r.step_run
+    WHERE r.workspace_id = $1 AND r.{lane.mailbox_column} = $2 AND r.due_kind = '{lane.due_kind}' AND r.id > $4
+        AND r.due_at <= $3::timestamptz + make_interval(secs => w.clock_offset_seconds)
         -- What was being handed over already comes out unconfirmed by itself.
-        WHERE x.state IS DISTINCT FROM 'HANDING_OVER' AND r.workspace_id = $1
-            AND r.{lane.mailbox_column} = m.id AND r.sequence_id = s.id AND r.due_kind = '{lane.due_kind}'
-            AND r.due_at <= $3::timestamptz + make_interval(secs => w.clock_offset_seconds)
-        ORDER BY r.due_at, r.id LIMIT $4
-    ) d
-    WHERE m.workspace_id = $1 AND m.id = $2 AND ($5::uuid IS NULL OR d.id > $5)
-    ORDER BY d.id LIMIT {_AT_ONCE}"""
+        AND (x.id IS NULL OR x.state IN ('CLAIMED', 'DROPPED', 'DEFERRED'))
+    ORDER BY r.id LIMIT {_AT_ONCE}"""
 
 
 def _take(lane: turns.Lane) -> str:
@@ -81,10 +71,6 @@ def _take(lane: turns.Lane) -> str:
     WHERE x.workspace_id = $1 AND x.state IN ('CLAIMED', 'DROPPED', 'DEFERRED')
     RETURNING x.id, x.token"""
 
-
-_LAST_KNOWN: Final = """
-    SELECT greatest((SELECT max(e.recorded_at) FROM events e WHERE e.seq IS NULL), max(n.recorded_at)) AS at
-    FROM feeds f LEFT JOIN events n ON n.workspace_id = f.workspace_id AND n.seq = f.last_seq"""
 
 _LANE_OF: Final = {lane.channel: lane for lane in turns.LANES}
 
@@ -106,50 +92,35 @@ class Reconciled:
     mailboxes: int
 
 
-async def last_known() -> datetime | None:
-    """Return when the last change was noted that this database knows: its backup is no older. None: there is none."""
-    rows = await fetch(_LAST_KNOWN)
-    at: datetime | None = rows[0]["at"]
-    return at
-
-
-async def reconcile(message_id_key: bytes, since: datetime, until: datetime | None, *, dry_run: bool) -> Reconciled:
-    """Take for handed over what may have been sent between two moments of machine time (None: now).
+async def reconcile(message_id_key: bytes, until: datetime | None, *, dry_run: bool) -> Reconciled:
+    """Take for handed over whatever was due until a moment of machine time (None: now).
 
     Batches of 500, each one transaction; what is killed in the middle is gone on with by a repetition.
 
     Raises:
-        Invalid: the time ends before it begins, or begins in the future.
+        Invalid: the moment lies in the future.
         WorkersAreRunning
     """
     now: datetime = (await fetch("SELECT now() AS now"))[0]["now"]
-    ends_at = until or now
-    if not since <= ends_at <= now:
-        raise Invalid("The lost time has to end after it began, and not in the future.", field=["since"])
+    if until is not None and until > now:
+        raise Invalid("The last worker cannot have ended in the future.", field=["until"])
     if running := await workers_seen():
         raise WorkersAreRunning(running)
     messages, mailboxes = 0, 0
-    for row in await fetch(_MAILBOXES, since, ends_at):
-        if row["at_most"] > 0:
-            count = await _of_mailbox(row, ends_at, message_id_key, dry_run=dry_run)
-            messages, mailboxes = messages + count, mailboxes + (count > 0)
+    for row in await fetch(_MAILBOXES):
+        count = await _of_mailbox(row, until or now, message_id_key, dry_run=dry_run)
+        messages, mailboxes = messages + count, mailboxes + (count > 0)
     return Reconciled(messages, mailboxes)
 
 
-async def _of_mailbox(mailbox: asyncpg.Record, ends_at: datetime, message_id_key: bytes, *, dry_run: bool) -> int:
+async def _of_mailbox(mailbox: asyncpg.Record, until: datetime, message_id_key: bytes, *, dry_run: bool) -> int:
     workspace_id, lane = mailbox["workspace_id"], _LANE_OF[mailbox["channel"]]
-    found: list[asyncpg.Record] = []
-    after: UUID | None = None
-    while True:  # read whole before anything is written: whoever is taken leaves the queue to those behind
-        rows = await fetch(_due(lane), workspace_id, mailbox["id"], ends_at, mailbox["at_most"], after)
-        found += rows
-        if len(rows) < _AT_ONCE:
-            break
-        after = rows[-1]["id"]
-    if not dry_run:
-        for start in range(0, len(found), _AT_ONCE):
-            await _take_for_sent(workspace_id, mailbox["id"], lane, found[start : start + _AT_ONCE], message_id_key)
-    return len(found)
+    count, after = 0, _FIRST
+    while rows := await fetch(_due(lane), workspace_id, mailbox["id"], until, after):
+        if not dry_run:
+            await _take_for_sent(workspace_id, mailbox["id"], lane, rows, message_id_key)
+        count, after = count + len(rows), rows[-1]["id"]
+    return count
 
 
 async def _take_for_sent(

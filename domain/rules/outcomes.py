@@ -80,6 +80,7 @@ class Unknown:
     """The message may or may not have been taken over; it must not be sent again by itself."""
 
     why: str
+    assumable: bool = True  # a sequence may be set to assume that it was sent; False: a person is asked in any case
 
 
 @dataclass(frozen=True, slots=True)

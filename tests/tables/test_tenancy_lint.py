@@ -72,7 +72,6 @@ FREE: dict[tuple[str, str], tuple[set[str], str]] = {
         {"m"},
         "goes through the mailboxes of every workspace; each is then looked at in its own",
     ),
-    ("domain.reconciling", "FROM feeds f LEFT JOIN events n"): ({"f", "e"}, "asks what a whole database knows last"),
     ("domain.retention", "SELECT f.workspace_id FROM feeds f"): (
         {"f"},
         "looks for feeds with events that are too old; each is then pruned by itself",
