@@ -23,14 +23,15 @@ from bench.surroundings import (
     HERE,
     PEPPER,
     SECRET_KEY,
-    below,
     cpu_seconds,
     embedded,
     environment,
     free_port,
     median,
+    postgres_seconds,
     running,
     table,
+    until,
     wait_for,
 )
 from domain import authoring, keys, mailboxes, sequences
@@ -172,7 +173,7 @@ async def _imported(place: Place, sequence_id: UUID, file: bytes) -> dict[str, C
         assert (progress["matched"], progress["refused"]) == (PEOPLE, 0), progress
         told[f"all are enrolled{again}"] = watch.cost()
         if not again:
-            await _until(_NUMBERED)
+            await until(_NUMBERED)
             told["each event has its number"] = watch.cost()
     watch = _Watch(place)
     found = await _asked(place, _PREFLIGHT, {"id": to_public(Prefix.SEQUENCE, sequence_id)})
@@ -186,14 +187,14 @@ class _Watch:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._begun = time.monotonic(), self._python(), _postgres()
+        self._begun = time.monotonic(), self._python(), postgres_seconds()
 
     def _python(self) -> float:
         return cpu_seconds(self._place.api_pid, self._place.worker_pid)
 
     def cost(self) -> Cost:
         at, python, postgres = self._begun
-        return Cost(time.monotonic() - at, self._python() - python, _postgres() - postgres)
+        return Cost(time.monotonic() - at, self._python() - python, postgres_seconds() - postgres)
 
 
 async def _asked(place: Place, query: str, variables: dict[str, Any]) -> dict[str, Any]:
@@ -204,7 +205,7 @@ async def _asked(place: Place, query: str, variables: dict[str, Any]) -> dict[st
 
 
 async def _naive(workspace_id: UUID, sequence_id: UUID, mailbox_id: UUID, file: bytes) -> Cost:
-    cpu, postgres, begun_at = time.process_time(), _postgres(), time.monotonic()
+    cpu, postgres, begun_at = time.process_time(), postgres_seconds(), time.monotonic()
     (step,) = await fetch("SELECT id FROM steps WHERE sequence_id = $1", sequence_id)
     rows = list(csv.DictReader(io.StringIO(file.decode(), newline="")))
     for start in range(0, len(rows), 500):
@@ -215,7 +216,7 @@ async def _naive(workspace_id: UUID, sequence_id: UUID, mailbox_id: UUID, file: 
     return Cost(
         (time.monotonic() - begun_at) * times,
         (time.process_time() - cpu) * times,
-        (_postgres() - postgres) * times,
+        (postgres_seconds() - postgres) * times,
     )
 
 
@@ -266,18 +267,6 @@ async def _naive_row(
         "VALUES ($1, 1, $2, $3, $4, 'recipient.enrolled', 'SCHEDULED', 'SCHEDULED', 'ENGINE', $5)",
         [recipient.id, workspace_id, sequence_id, mailbox_id, now],
     )
-
-
-async def _until(question: str) -> None:
-    for _ in range(20_000):
-        if (await fetch(question))[0]["holds"]:
-            return
-        await asyncio.sleep(0.03)
-    raise TimeoutError(question)
-
-
-def _postgres() -> float:
-    return cpu_seconds(*below(os.getpid(), "postgres"))
 
 
 if __name__ == "__main__":

@@ -24,14 +24,15 @@ from bench.surroundings import (
     HERE,
     PEPPER,
     SECRET_KEY,
-    below,
     cpu_seconds,
     embedded,
     environment,
     free_port,
     percentile,
+    postgres_seconds,
     running,
     table,
+    until,
     wait_for,
 )
 from domain import authoring, enrolment, keys, mailboxes, sequences
@@ -120,7 +121,7 @@ async def _measured(url: str, redis_url: str) -> list[list[str]]:
         rows = [await _naive(naive), await _floor(floor)]
         with running("cli", "api", env=env), running("cli", "worker", env=env) as worker:
             await asyncio.to_thread(wait_for, lambda: ready(port), "the API is ready")
-            await _until(_NUMBERED)
+            await until(_NUMBERED)
             place = Place(port, secret, ours, others, worker.pid)
             for name, given in (("sequencePause", ""), ("sequenceResume", ""), ("sequenceArchive", _AND_STOP)):
                 cost = await _cost(place, name, given)
@@ -160,7 +161,7 @@ async def a_sequence(workspace_id: UUID, number: int, people: int) -> UUID:
 
 
 async def _naive(sequence_id: UUID) -> list[str]:
-    cpu, postgres, begun_at = time.process_time(), _postgres(), time.monotonic()
+    cpu, postgres, begun_at = time.process_time(), postgres_seconds(), time.monotonic()
     now = datetime.now(UTC)
     found = await Recipient.filter(sequence_id=sequence_id, end_reason=None)
     for start in range(0, len(found), 500):
@@ -182,14 +183,14 @@ async def _naive(sequence_id: UUID) -> list[str]:
 
 
 async def _floor(sequence_id: UUID) -> list[str]:
-    cpu, postgres, begun_at, done = time.process_time(), _postgres(), time.monotonic(), 0
+    cpu, postgres, begun_at, done = time.process_time(), postgres_seconds(), time.monotonic(), 0
     while found := (await fetch(_STATEMENT_OF_FLOOR, sequence_id, datetime.now(UTC)))[0]["n"]:
         done += found
     return _told("a bare statement", begun_at, cpu, postgres, done)
 
 
 def _told(name: str, begun_at: float, cpu: float, postgres: float, done: int) -> list[str]:
-    spent = time.monotonic() - begun_at, time.process_time() - cpu, _postgres() - postgres
+    spent = time.monotonic() - begun_at, time.process_time() - cpu, postgres_seconds() - postgres
     seconds, python, server = (value * PEOPLE / done for value in spent)
     return [name, "", f"{seconds:.1f}", "", f"{python:.1f}", f"{server:.1f}", ""]
 
@@ -199,18 +200,18 @@ async def _cost(place: Place, name: str, given: str) -> Cost:
     asked = f'mutation {{ {name}(input: {{id: "{id}"{given}}}) {{ errors {{ message }} }} }}'
     pages: list[float] = []
     watching = asyncio.create_task(_pages(place, pages))
-    cpu, postgres, begun_at = cpu_seconds(place.worker_pid), _postgres(), time.monotonic()
+    cpu, postgres, begun_at = cpu_seconds(place.worker_pid), postgres_seconds(), time.monotonic()
     answer = await _asked(place, orjson.dumps({"query": asked}))
     assert b'"errors":[]' in answer, answer
     answered = time.monotonic() - begun_at
-    await _until("SELECT NOT settling AS holds FROM sequences WHERE id = $1", place.sequence_id)
+    await until("SELECT NOT settling AS holds FROM sequences WHERE id = $1", place.sequence_id)
     settled = time.monotonic() - begun_at
-    await _until(_NUMBERED)
+    await until(_NUMBERED)
     numbered = time.monotonic() - begun_at
     watching.cancel()
     with suppress(asyncio.CancelledError):
         await watching
-    spent = cpu_seconds(place.worker_pid) - cpu, _postgres() - postgres
+    spent = cpu_seconds(place.worker_pid) - cpu, postgres_seconds() - postgres
     return Cost(answered * 1000, settled, numbered, *spent, percentile(pages, 99) * 1000)
 
 
@@ -232,18 +233,6 @@ async def _asked(place: Place, asked: bytes) -> bytes:
     body = await reader.readexactly(size)
     writer.close()
     return body
-
-
-async def _until(question: str, *values: object) -> None:
-    for _ in range(20_000):
-        if (await fetch(question, *values))[0]["holds"]:
-            return
-        await asyncio.sleep(0.03)
-    raise TimeoutError(question)
-
-
-def _postgres() -> float:
-    return cpu_seconds(*below(os.getpid(), "postgres"))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What every bench needs: servers with fsync on, processes and the CPU they used, and one table at the end."""
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.embedded import Servers, start_servers
+from domain.database import fetch
 from domain.rules.network import Reach
 from domain.secrets import Vault, new_key, read_key
 
@@ -147,6 +149,24 @@ def below(pid: int | None, name: str) -> list[int]:
         return False
 
     return [one for one in named if is_below(one)]
+
+
+def postgres_seconds() -> float:
+    """Return the CPU seconds that the PostgreSQL below this process has used so far."""
+    return cpu_seconds(*below(os.getpid(), "postgres"))
+
+
+async def until(question: str, *values: object) -> None:
+    """Wait until a statement says `holds`; ten minutes at most.
+
+    Raises:
+        TimeoutError
+    """
+    for _ in range(20_000):
+        if (await fetch(question, *values))[0]["holds"]:
+            return
+        await asyncio.sleep(0.03)
+    raise TimeoutError(question)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

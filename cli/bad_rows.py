@@ -1,15 +1,12 @@
-"""Rows of an imported file in batches, and the file of those that could not be taken."""
+"""The file of those rows of an imported one that could not be taken."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
-from domain.importing import BATCH
 from domain.rules.contact_csv import LINE_COLUMN, REASON_COLUMN
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -40,15 +37,3 @@ class Rejects:
             return None
         self._file.close()
         return str(self.path)
-
-
-def batches(rows: Iterable[T]) -> Iterator[list[T]]:
-    """Return the rows in lists of BATCH, the last one shorter; none is empty."""
-    batch: list[T] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

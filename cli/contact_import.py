@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from cli.bad_rows import Rejects, batches
+from cli.bad_rows import Rejects
 from domain.database import tx
 from domain.enrolment import Into
-from domain.importing import take
+from domain.importing import batches, take
 from domain.refusals import Refusal
 from domain.rules.actor import Actor
 from domain.rules.contact_csv import BadRow, ContactRow, read_contacts

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 from uuid import UUID
 
-from cli.bad_rows import Rejects, batches
+from cli.bad_rows import Rejects
 from cli.contact_import import Import
 from domain import suppressing
+from domain.importing import batches
 from domain.refusals import Invalid
 from domain.rules.csv_records import CsvUnusable, Record, read_records
 from domain.rules.suppressed import SuppressionSource

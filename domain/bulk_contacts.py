@@ -3,15 +3,14 @@
 Source: api.md "Bulk"; docs/adr/0016.
 """
 
-import contextlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from uuid import UUID
 
 import asyncpg
 
 from domain import bulk_rows, enrolment, suppressing
-from domain.bulk_imports import into_of
-from domain.bulk_rows import Done, Order, Refused, actor_of
+from domain.bulk_rows import Done, Order, Refused, actor_of, into_of
 from domain.contacts import Matched, existing
 from domain.database import Tx, tx
 from domain.enrolment import Into
@@ -29,10 +28,6 @@ Chosen = ContactFilter | RecipientFilter
 """Contacts by a filter of theirs, or those of the recipients whom a filter keeps, each once."""
 
 
-class _DryRun(Exception):
-    pass
-
-
 async def order_enrolment(
     workspace_id: UUID, actor: Actor, chosen: Chosen, into: Into, *, dry_run: bool = False
 ) -> UUID:
@@ -42,14 +37,7 @@ async def order_enrolment(
         Invalid: the filter is out of bounds or keeps more than a million; the start is out of bounds.
         NotFound, SequenceArchived, SequenceEmpty: nobody can be enrolled so.
     """
-    said = Order(
-        kind=BulkKind.ENROLL,
-        dry_run=dry_run,
-        sequence_id=into.sequence_id,
-        mailbox_id=into.mailbox_id,
-        step_id=into.start_step_id,
-        start_at=into.start_at,
-    )
+    said = Order(kind=BulkKind.ENROLL, dry_run=dry_run, into=into)
 
     async def work(t: Tx) -> UUID:
         await enrolment.opened(t, into)
@@ -88,14 +76,8 @@ async def _ordered(t: Tx, actor: Actor, said: Order, chosen: Chosen) -> UUID:
 async def carry_out(t: Tx, going: asyncpg.Record, contact_ids: Sequence[UUID]) -> Done:
     """Enrol or suppress the contacts of one batch."""
     work = _suppress if going["action"] == BulkKind.SUPPRESS else _enrol
-    if not going["dry_run"]:
+    async with t.taken_back() if going["dry_run"] else nullcontext():
         return await work(t, going, contact_ids)
-    done: list[Done] = []
-    with contextlib.suppress(_DryRun):
-        async with t.savepoint():
-            done.append(await work(t, going, contact_ids))
-            raise _DryRun
-    return done[0]
 
 
 async def _enrol(t: Tx, going: asyncpg.Record, contact_ids: Sequence[UUID]) -> Done:
@@ -128,9 +110,7 @@ async def _suppress(t: Tx, going: asyncpg.Record, contact_ids: Sequence[UUID]) -
         source=SuppressionSource.API,
         actor=actor_of(going),
         note=going["note"],
-    )
-    await t.execute(
-        "UPDATE suppressions SET settling = true WHERE workspace_id = $1 AND id = ANY($2::uuid[])", t.workspace_id, made
+        settling=True,
     )
     return Done(changed=len(made), unchanged=len(entries) - len(made), refused=refused)
 

@@ -8,7 +8,7 @@ Source: api.md "Bulk"; docs/import.md.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, Final
 from uuid import UUID
 
@@ -16,10 +16,10 @@ import asyncpg
 import orjson
 
 from domain import bulk_rows, enrolment, faults, import_files
-from domain.bulk_rows import MATCHED_AT_MOST, Done, Order, Refused, actor_of
+from domain.bulk_rows import MATCHED_AT_MOST, Done, Order, Refused, actor_of, into_of
 from domain.database import Tx, tx
 from domain.enrolment import Into
-from domain.importing import BATCH, Taken, take
+from domain.importing import Taken, batches, take
 from domain.refusals import Invalid, NotFound, PersonErased
 from domain.rules.actor import Actor
 from domain.rules.addresses import address_key
@@ -28,7 +28,6 @@ from domain.rules.contact_csv import (
     FIELD_NAME_LIMIT,
     BadRow,
     Column,
-    ContactReader,
     ContactRow,
     CsvUnusable,
     Meaning,
@@ -71,10 +70,7 @@ async def order(
         said = Order(
             kind=BulkKind.IMPORT,
             dry_run=dry_run,
-            step_id=into.start_step_id if into else None,
-            sequence_id=into.sequence_id if into else None,
-            mailbox_id=into.mailbox_id if into else None,
-            start_at=into.start_at if into else None,
+            into=into,
             file_id=file_id,
             columns=[{"name": one.name, "meaning": one.meaning, "field": one.field_name} for one in columns],
         )
@@ -172,7 +168,7 @@ async def _read_file(t: Tx, going: asyncpg.Record) -> None:
     position = matched = 0
     if stream is not None:
         reader = read_contacts(stream, _by_name(columns_from(going["columns"])))
-        for position, rows in enumerate(_batches(reader)):
+        for position, rows in enumerate(batches(reader)):
             matched += len(rows)
             if matched > MATCHED_AT_MOST:
                 break
@@ -181,7 +177,7 @@ async def _read_file(t: Tx, going: asyncpg.Record) -> None:
                 t.workspace_id,
                 going["id"],
                 position,
-                orjson.dumps(rows),
+                orjson.dumps([_packed(row) for row in rows]),
             )
     if stream is None or matched > MATCHED_AT_MOST:
         await t.execute(
@@ -194,17 +190,6 @@ async def _read_file(t: Tx, going: asyncpg.Record) -> None:
         await bulk_rows.begin(t, going["id"], matched, running=True)
     if not going["dry_run"]:
         await import_files.empty(t, going["file_id"])
-
-
-def _batches(reader: ContactReader) -> Iterator[list[list[Any]]]:
-    batch: list[list[Any]] = []
-    for row in reader:
-        batch.append(_packed(row))
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _packed(row: ContactRow | BadRow) -> list[Any]:
@@ -245,18 +230,6 @@ async def _carry_out(t: Tx, going: asyncpg.Record, position: int, packed: bytes)
         unchanged=len(rows) - changed - len(refused),
         refused=sorted(refused, key=lambda one: one.line or 0),
         counts=_counted(taken),
-    )
-
-
-def into_of(going: asyncpg.Record) -> Into | None:
-    """Return where an operation enrols, None where it does not."""
-    if going["sequence_id"] is None:
-        return None
-    return Into(
-        sequence_id=going["sequence_id"],
-        mailbox_id=going["mailbox_id"],
-        start_step_id=going["step_id"],
-        start_at=going["start_at"],
     )
 
 

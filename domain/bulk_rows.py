@@ -5,7 +5,6 @@ Source: docs/adr/0016.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,6 +12,7 @@ import asyncpg
 import orjson
 
 from domain.database import Tx
+from domain.enrolment import Into
 from domain.refusals import Invalid
 from domain.rules.actor import Actor, ActorKind
 from domain.rules.bulk import BulkKind
@@ -29,10 +29,8 @@ class Order:
 
     kind: BulkKind
     dry_run: bool = False
-    step_id: UUID | None = None  # to skip, or where those enrolled begin
-    sequence_id: UUID | None = None
-    mailbox_id: UUID | None = None
-    start_at: datetime | None = None
+    step_id: UUID | None = None  # to skip
+    into: Into | None = None  # where people are enrolled
     note: str | None = None
     file_id: UUID | None = None
     columns: Sequence[Mapping[str, str | None]] | None = None
@@ -65,7 +63,7 @@ class Done:
 
 async def insert(t: Tx, actor: Actor, order: Order) -> UUID:
     """Insert an operation, about to begin, and return it."""
-    operation_id = new_id()
+    operation_id, into = new_id(), order.into
     await t.execute(
         """
         INSERT INTO bulk_operations (id, workspace_id, action, step_id, dry_run, status, matched, done, changed,
@@ -76,14 +74,14 @@ async def insert(t: Tx, actor: Actor, order: Order) -> UUID:
         t.workspace_id,
         operation_id,
         order.kind,
-        order.step_id,
+        into.start_step_id if into else order.step_id,
         order.dry_run,
         actor.kind,
         actor.id,
         t.now,
-        order.sequence_id,
-        order.mailbox_id,
-        order.start_at,
+        into.sequence_id if into else None,
+        into.mailbox_id if into else None,
+        into.start_at if into else None,
         order.note,
         order.file_id,
         None if order.columns is None else orjson.dumps(list(order.columns)).decode(),
@@ -129,6 +127,18 @@ async def begin(t: Tx, operation_id: UUID, matched: int, *, running: bool = Fals
         matched,
         t.now,
         running,
+    )
+
+
+def into_of(going: asyncpg.Record) -> Into | None:
+    """Return where an operation enrols, None where it does not."""
+    if going["sequence_id"] is None:
+        return None
+    return Into(
+        sequence_id=going["sequence_id"],
+        mailbox_id=going["mailbox_id"],
+        start_step_id=going["step_id"],
+        start_at=going["start_at"],
     )
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 import orjson
 
-from domain import waiting
+from domain import contact_rows, waiting
+from domain.contact_rows import KEYS, TEXT_FIELDS, Known
 from domain.database import Tx, tx
 from domain.refusals import ContactAmbiguous, DuplicateInBatch, Invalid, NotFound, PersonErased, Refusal, api_name
 from domain.rules.addresses import (
@@ -32,8 +32,6 @@ from domain.rules.phones import PhoneInvalid, normalise_phone
 
 _NOT_ONE_LINE: Final = re.compile("[\x00-\x1f\ud800-\udfff]")
 _ACCENTS: Final = re.compile("[\u0300-\u034e\u0350-\u036f]")
-_TEXT_FIELDS: Final = ("external_id", "email", "phone", "first_name", "last_name", "company", "time_zone")
-_KEYS: Final = ("email_key", "email_hash", "phone_key", "phone_hash")
 _ROUNDS: Final = 3  # matched again when someone else wrote the same contact at the same moment
 _LENGTHS: Final = {
     "external_id": 200,
@@ -54,7 +52,7 @@ class ContactFields:
     """What a caller says about one contact. A name missing from `values` keeps; None clears."""
 
     contact_id: UUID | None = None
-    values: Mapping[str, str | None] = field(default_factory=dict)  # keys of _TEXT_FIELDS
+    values: Mapping[str, str | None] = field(default_factory=dict)  # keys of TEXT_FIELDS
     custom: Mapping[str, Any] | None = None  # merged by key; a None value removes the key
 
 
@@ -183,9 +181,17 @@ async def _write_round(
     t: Tx, wanted: Mapping[int, ContactFields], answers: dict[int, Matched | Refusal], seen: dict[UUID | str, int]
 ) -> set[int]:
     """Answer the wanted ones; return those that lost against a contact written at the same moment."""
-    known = _Known.of(await _find(t, list(wanted.values())))
-    hashes = _hashes(t, list(wanted.values()))
-    erased = await _erased(t, hashes)
+    given = list(wanted.values())
+    known = Known.of(
+        await contact_rows.find(
+            t,
+            [fields.contact_id for fields in given if fields.contact_id],
+            [external_id for fields in given if (external_id := fields.values.get("external_id"))],
+            [address_key(email) for fields in given if (email := fields.values.get("email"))],
+        )
+    )
+    hashes = _hashes(t, given)
+    erased = await contact_rows.erased(t, hashes)
     rows: dict[int, dict[str, Any]] = {}
     new: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
@@ -203,53 +209,11 @@ async def _write_round(
         elif is_changed:
             changed.append(row)
         answers[index] = Matched(row, is_new, is_changed and not is_new)
-    lost = await _insert(t, new) | await _update(t, changed)
+    lost = await contact_rows.insert(t, new) | await contact_rows.update(t, changed)
     taken = {index for index, row in rows.items() if row["id"] in lost}
     for index in taken:
         answers[index] = ContactAmbiguous("Someone else is changing this contact at this moment. Try again.")
     return taken
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """Contacts that were found, by all that names one."""
-
-    by_id: Mapping[UUID, asyncpg.Record]
-    by_external_id: Mapping[str, asyncpg.Record]
-    by_email_key: Mapping[str, asyncpg.Record]
-
-    @classmethod
-    def of(cls, rows: Sequence[asyncpg.Record]) -> "_Known":
-        return cls(
-            {row["id"]: row for row in rows},
-            {row["external_id"]: row for row in rows if row["external_id"]},
-            {row["email_key"]: row for row in rows if row["email_key"]},
-        )
-
-
-# Each by a look into the index of what names it: a plan of fewer looks reads all contacts of the workspace.
-_FIND: Final = """
-    SELECT c.* FROM unnest($2::uuid[]) AS u (id) CROSS JOIN LATERAL (
-        SELECT * FROM contacts c WHERE c.workspace_id = $1 AND c.id = u.id AND c.erased_at IS NULL LIMIT 1) c
-    UNION ALL
-    SELECT c.* FROM unnest($3::text[]) AS u (external_id) CROSS JOIN LATERAL (
-        SELECT * FROM contacts c WHERE c.workspace_id = $1 AND c.external_id = u.external_id AND c.erased_at IS NULL
-        LIMIT 1) c
-    UNION ALL
-    SELECT c.* FROM unnest($4::text[]) AS u (email_key) CROSS JOIN LATERAL (
-        SELECT * FROM contacts c WHERE c.workspace_id = $1 AND c.email_key = u.email_key AND c.erased_at IS NULL
-        LIMIT 1) c
-"""
-
-
-async def _find(t: Tx, wanted: Sequence[ContactFields]) -> list[asyncpg.Record]:
-    return await t.fetch(
-        _FIND,
-        t.workspace_id,
-        [fields.contact_id for fields in wanted if fields.contact_id],
-        [fields.values["external_id"] for fields in wanted if fields.values.get("external_id")],
-        [address_key(email) for fields in wanted if (email := fields.values.get("email"))],
-    )
 
 
 def _hashes(t: Tx, wanted: Sequence[ContactFields]) -> dict[str, str | None]:
@@ -259,18 +223,7 @@ def _hashes(t: Tx, wanted: Sequence[ContactFields]) -> dict[str, str | None]:
     return {key: t.hashed(key) for key in keys}
 
 
-async def _erased(t: Tx, hashes: Mapping[str, str | None]) -> set[str]:
-    """Return those of the hashes whose person was erased and must not come back."""
-    rows = await t.fetch(
-        "SELECT value FROM suppressions WHERE workspace_id = $1 AND kind = 'ERASED' AND value = ANY($2::text[]) "
-        "AND lifted_at IS NULL",
-        t.workspace_id,
-        list(hashes.values()),
-    )
-    return {row["value"] for row in rows}
-
-
-def _refuse_erased(row: Mapping[str, Any], known: _Known, erased: set[str]) -> None:
+def _refuse_erased(row: Mapping[str, Any], known: Known, erased: set[str]) -> None:
     """Refuse an address or number of somebody erased, unless the contact has it already.
 
     Raises:
@@ -283,7 +236,7 @@ def _refuse_erased(row: Mapping[str, Any], known: _Known, erased: set[str]) -> N
 
 
 def _match(
-    t: Tx, fields: ContactFields, known: _Known, hashes: Mapping[str, str | None]
+    t: Tx, fields: ContactFields, known: Known, hashes: Mapping[str, str | None]
 ) -> tuple[dict[str, Any], bool, bool]:
     """Return the row as it will be, whether it is new, and whether anything changes."""
     email = fields.values.get("email")
@@ -303,7 +256,7 @@ def _match(
         raise ContactAmbiguous("The contact with this address has another external id. Correct one of the two.")
     if found is None and not email and not external_id:
         raise Invalid("Give an email address, an external id or the id of a contact.", field=["email"])
-    before: dict[str, Any] = dict(found) if found else dict.fromkeys(_TEXT_FIELDS) | {"custom_fields": "{}"}
+    before: dict[str, Any] = dict(found) if found else dict.fromkeys(TEXT_FIELDS) | {"custom_fields": "{}"}
     row = before | dict(fields.values)
     merged = orjson.loads(before["custom_fields"]) | dict(fields.custom or {})
     custom = {key: value for key, value in merged.items() if value is not None}
@@ -324,7 +277,7 @@ def _match(
         row["email_bounced_at"] = None  # a new address starts clean
     if row["phone_key"] != found["phone_key"]:
         row["phone_invalid_at"] = None
-    compared = (*_TEXT_FIELDS, *_KEYS, "sort_name")
+    compared = (*TEXT_FIELDS, *KEYS, "sort_name")
     same = all(row[name] == found[name] for name in compared) and orjson.loads(row["custom_fields"]) == orjson.loads(
         found["custom_fields"]
     )
@@ -349,56 +302,6 @@ def _refuse_twin(index: int, row: Mapping[str, Any], is_new: bool, seen: dict[UU
         if seen.get(name, index) != index:
             raise DuplicateInBatch(seen[name])
     seen.update(dict.fromkeys(names, index))
-
-
-_COLUMNS: Final = ("id", *_TEXT_FIELDS, *_KEYS, "custom_fields", "sort_name", "email_bounced_at", "phone_invalid_at")
-_TYPES: Final = {
-    "id": "uuid",
-    "custom_fields": "jsonb",
-    "email_bounced_at": "timestamptz",
-    "phone_invalid_at": "timestamptz",
-}
-_ARRAYS: Final = [f"${number}::{_TYPES.get(name, 'text')}[]" for number, name in enumerate(_COLUMNS, start=3)]
-_ROWS: Final = f"unnest({', '.join(_ARRAYS)}) AS u ({', '.join(_COLUMNS)})"
-_INSERT: Final = f"""
-    INSERT INTO contacts ({", ".join(_COLUMNS)}, workspace_id, created_at, updated_at)
-    SELECT {", ".join(f"u.{name}" for name in _COLUMNS)}, $1, $2, $2 FROM {_ROWS}
-    ON CONFLICT DO NOTHING RETURNING id
-"""
-# Found by a look for each, and by its place: a plan of fewer looks reads all contacts of the workspace.
-_UPDATE: Final = f"""
-    UPDATE contacts c SET {", ".join(f"{name} = u.{name}" for name in _COLUMNS if name != "id")}, updated_at = $2,
-        email_changed_at = CASE WHEN c.email_key IS DISTINCT FROM u.email_key THEN $2 ELSE c.email_changed_at END,
-        phone_changed_at = CASE WHEN c.phone_key IS DISTINCT FROM u.phone_key THEN $2 ELSE c.phone_changed_at END
-    FROM (SELECT u.*, p.place FROM {_ROWS} CROSS JOIN LATERAL (
-        SELECT o.ctid AS place FROM contacts o WHERE o.workspace_id = $1 AND o.id = u.id LIMIT 1 FOR UPDATE) p) u
-    WHERE c.workspace_id = $1 AND c.ctid = u.place AND c.id = u.id
-    RETURNING c.id, c.sort_name
-"""
-_RENAME: Final = """
-    UPDATE recipients r SET sort_name = u.sort_name FROM unnest($2::uuid[], $3::text[]) AS u (contact_id, sort_name)
-    WHERE r.workspace_id = $1 AND r.contact_id = u.contact_id AND r.sort_name <> u.sort_name
-"""
-
-
-async def _insert(t: Tx, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
-    """Insert the rows; return the ids that lost against a contact written at the same moment."""
-    return await _lost(t, _INSERT, rows) if rows else set()
-
-
-async def _update(t: Tx, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
-    """Update the rows, and the names of their recipients; return the ids that lost against someone else."""
-    if not rows:
-        return set()
-    lost = await _lost(t, _UPDATE, rows)
-    await t.execute(_RENAME, t.workspace_id, [row["id"] for row in rows], [row["sort_name"] for row in rows])
-    return lost
-
-
-async def _lost(t: Tx, statement: str, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
-    ordered = sorted(rows, key=lambda row: row["id"].bytes)
-    written = await t.fetch(statement, t.workspace_id, t.now, *([row[name] for row in ordered] for name in _COLUMNS))
-    return {row["id"] for row in ordered} - {row["id"] for row in written}
 
 
 async def release_hold(workspace_id: UUID, contact_id: UUID) -> None:

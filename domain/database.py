@@ -96,6 +96,18 @@ class Tx:
                     shared.spoilt = False
                 raise
 
+    @asynccontextmanager
+    async def taken_back(self) -> AsyncIterator[None]:
+        """Undo what is done inside the block at its end, however it ends: a dry run."""
+        with contextlib.suppress(_TakenBack):
+            async with self.savepoint():
+                yield
+                raise _TakenBack
+
+
+class _TakenBack(Exception):
+    pass
+
 
 @dataclass(slots=True, eq=False)
 class _Shared:

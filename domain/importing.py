@@ -5,10 +5,10 @@ A dry run does the same, and takes it back: so it says exactly what would have h
 Source: product.md section 3 "Enrolment".
 """
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from domain import enrolment
@@ -20,6 +20,7 @@ from domain.rules.actor import Actor
 from domain.rules.contact_csv import ContactRow
 
 BATCH: Final = 500
+T = TypeVar("T")
 _KNOWN: Final = ("email", "first_name", "last_name", "company", "phone", "time_zone", "external_id")
 
 
@@ -40,8 +41,16 @@ class Taken:
         return self.created or self.updated or self.enrolled
 
 
-class _DryRun(Exception):
-    pass
+def batches(rows: Iterable[T]) -> Iterator[list[T]]:
+    """Return the rows in lists of BATCH, the last one shorter; none is empty."""
+    batch: list[T] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 async def take(
@@ -51,14 +60,8 @@ async def take(
 
     Where nobody can be enrolled any more, because the sequence was archived meanwhile, each row says so.
     """
-    if not dry_run:
+    async with t.taken_back() if dry_run else nullcontext():
         return await _take(t, actor, rows, into)
-    taken: list[Taken] = []
-    with contextlib.suppress(_DryRun):
-        async with t.savepoint():
-            taken = await _take(t, actor, rows, into)
-            raise _DryRun
-    return taken
 
 
 async def _take(t: Tx, actor: Actor, rows: Sequence[ContactRow], into: Into | None) -> list[Taken]:

@@ -105,14 +105,8 @@ async def put_all(
         made.clear()
         for note in dict.fromkeys(note for _, note in entries):
             named = [entry for entry, its in entries if its == note]
-            made.extend(
-                await suppress(t, named, reason=SuppressionReason.LISTED, source=source, actor=actor, note=note)
-            )
-        await t.execute(
-            "UPDATE suppressions SET settling = true WHERE workspace_id = $1 AND id = ANY($2::uuid[])",
-            t.workspace_id,
-            made,
-        )
+            listed = SuppressionReason.LISTED
+            made.extend(await suppress(t, named, reason=listed, source=source, actor=actor, note=note, settling=True))
         if dry_run:
             raise _DryRun
 

@@ -89,17 +89,19 @@ async def suppress(
     note: str | None = None,
     recipient_id: UUID | None = None,
     message_id: UUID | None = None,
+    settling: bool = False,
 ) -> list[UUID]:
     """Put entries in force and return those that are new. What is in force already stays as it was.
 
-    What is kept of an erased person is a keyed hash, without a note."""
+    With `settling` a worker ends the open recipients concerned. What is kept of an erased person is a keyed hash,
+    without a note."""
     entries = await kept_as(t, entries)
     rows = await t.fetch(
         """
         INSERT INTO suppressions (id, workspace_id, kind, value, contact_id, reason, source, note, created_by_kind,
             created_by_id, recipient_id, message_id, settling, created_at)
         SELECT u.id, $1, u.kind, u.value, u.contact_id, $6, $7, CASE WHEN u.kind <> 'ERASED' THEN $8::text END, $9,
-            $10, $11, $12, false, $13
+            $10, $11, $12, $14, $13
         FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[]) AS u (id, kind, value, contact_id)
         ON CONFLICT DO NOTHING
         RETURNING id
@@ -117,5 +119,6 @@ async def suppress(
         recipient_id,
         message_id,
         t.now,
+        settling,
     )
     return [row["id"] for row in rows]

@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 import pytest
 
-from domain import admission, contacts, preflight
+from domain import admission, contact_rows, preflight
 from domain.connections import credentials
 from domain.database import fetch
 from domain.rules.actor import Actor
@@ -58,8 +58,8 @@ async def test_a_preflight_and_an_enrolment_look_at_each_person_a_few_times_by_a
             preflight._RECIPIENTS,
             [workspace_id, world.sequence_id, datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1), PEOPLE],
         ),
-        "contacts by address": (contacts._FIND, [workspace_id, [], [], keys]),
-        "contacts by id": (contacts._FIND, [workspace_id, ids, [], []]),
+        "contacts by address": (contact_rows.FIND, [workspace_id, [], [], keys]),
+        "contacts by id": (contact_rows.FIND, [workspace_id, ids, [], []]),
         "runs": (admission._RUNS, [workspace_id, world.sequence_id, ids]),
     }
     connection = await asyncpg.connect(**credentials(open_database))
