@@ -20,8 +20,9 @@ OPTS_OUT: Final = {
 }
 
 
-async def bind_person(t: Tx, fact: Fact, named: Recipient) -> None:
-    """Bind the person and the address that was written to, which need not be the contact's present one."""
+async def bind_person(t: Tx, fact: Fact, named: Recipient) -> bool:
+    """Bind the person and the address that was written to, which need not be the contact's present one. Return whether
+    this is a ground that nobody may write to them on which was not known."""
     if fact.signal in OPTS_OUT:
         bound = [Entry(SuppressionKind.CONTACT, str(named.contact_id), named.contact_id)]
         number, key = await _number_of(t, fact), None
@@ -35,7 +36,7 @@ async def bind_person(t: Tx, fact: Fact, named: Recipient) -> None:
             bound.append(Entry(SuppressionKind.PHONE, number))
         if key is None and fact.address_hash is not None:
             bound.append(Entry(SuppressionKind.ERASED, fact.address_hash))
-        await suppress(
+        made = await suppress(
             t,
             bound,
             reason=OPTS_OUT[fact.signal],
@@ -44,7 +45,8 @@ async def bind_person(t: Tx, fact: Fact, named: Recipient) -> None:
             recipient_id=named.id,
             message_id=fact.incoming_id or fact.message_id,
         )
-    elif fact.signal is Signal.HARD_BOUNCE:
+        return bool(made)
+    if fact.signal is Signal.HARD_BOUNCE:
         await t.execute(
             "UPDATE contacts SET email_bounced_at = $3 "
             "WHERE erased_at IS NULL AND workspace_id = $1 AND id = $2 AND ($4::text IS NULL OR email_key = $4)",
@@ -53,6 +55,7 @@ async def bind_person(t: Tx, fact: Fact, named: Recipient) -> None:
             t.now,
             await _written_to(t, fact),
         )
+    return False
 
 
 def _source_of(fact: Fact) -> SuppressionSource:

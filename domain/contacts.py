@@ -319,6 +319,12 @@ async def release_hold(workspace_id: UUID, contact_id: UUID) -> None:
         )
         if found is None:
             raise NotFound("contact", field=["id"])
+        await t.execute(
+            "UPDATE messages SET held_until = NULL WHERE workspace_id = $1 AND contact_id = $2 "
+            "AND held_until IS NOT NULL",
+            t.workspace_id,
+            contact_id,
+        )
         await waiting.let_go_on(t, contact_id)
 
     await tx(workspace_id, work)

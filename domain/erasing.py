@@ -130,21 +130,23 @@ async def _keep_hashes(t: Tx, contact: asyncpg.Record, actor: Actor) -> None:
         kept = await t.fetchval(
             "UPDATE suppressions s SET kind = 'ERASED', value = $3, note = NULL WHERE s.workspace_id = $1 "
             "AND s.id = $2 AND (s.lifted_at IS NOT NULL OR NOT EXISTS (SELECT FROM suppressions o "
-            "WHERE o.workspace_id = $1 AND o.kind = 'ERASED' AND o.value = $3 AND o.lifted_at IS NULL)) RETURNING s.id",
+            "WHERE o.workspace_id = $1 AND o.kind = 'ERASED' AND o.value = $3 AND o.lifted_at IS NULL "
+            "AND (o.reason, o.source) = (s.reason, s.source) AND o.message_id IS NOT DISTINCT FROM s.message_id "
+            "AND o.recipient_id IS NOT DISTINCT FROM s.recipient_id)) RETURNING s.id",
             t.workspace_id,
             row["id"],
             t.hashed(row["value"]),
         )
-        if kept is None:  # the same address of another erased person: one entry is enough
+        if kept is None:  # on the same ground for another erased person: one entry is enough
             await t.execute("DELETE FROM suppressions WHERE workspace_id = $1 AND id = $2", t.workspace_id, row["id"])
-    bound = await t.fetchrow(
+    grounds = await t.fetch(
         "SELECT reason, source, recipient_id, message_id FROM suppressions "
         "WHERE workspace_id = $1 AND contact_id = $2 AND lifted_at IS NULL",
         t.workspace_id,
         contact["id"],
     )
     hashes = [value for name in ("email_hash", "phone_hash") if (value := contact[name]) is not None]
-    if bound is not None and hashes:
+    for bound in grounds if hashes else ():
         await suppress(
             t,
             [Entry(SuppressionKind.ERASED, value) for value in hashes],

@@ -265,14 +265,14 @@ async def _record_message(t: Tx, match: _Match, mailbox_id: UUID | None, reading
     kind = OF_FATE[told.verdict.fate] if told else reading.classification
     message_id = new_id()
     at = _arrived_at(reading.sent_at, t.now)
-    away_key = await _hold(t, match.contact_id, reading, at) if reading.away else None
+    away_key, held_until = await _hold(t, match.contact_id, reading, at) if reading.away else (None, None)
     await t.execute(
         """
         INSERT INTO messages (id, workspace_id, recipient_id, sequence_id, contact_id, mailbox_id, direction, channel,
             state, classification, rfc_message_id, in_reply_to, "references", from_address, to_address, subject, text,
-            html, quoted_text, absence_key, token, tries, at, created_at)
+            html, quoted_text, absence_key, held_until, token, tries, at, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, 'INCOMING', 'EMAIL', 'RECEIVED', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-            $17, 1, 1, $18, now())
+            $17, $18, 1, 1, $19, now())
         """,
         message_id,
         t.workspace_id,
@@ -291,6 +291,7 @@ async def _record_message(t: Tx, match: _Match, mailbox_id: UUID | None, reading
         reading.html or None,
         reading.quoted_text or None,
         away_key,
+        held_until,
         at,
     )
     await apply_within(t, _fact(kind, told, match, reading, message_id))
@@ -333,8 +334,8 @@ def _arrived_at(sent_at: datetime | None, now: datetime) -> datetime:
     return sent_at if sent_at is not None and now - _DATE_BELIEVED < sent_at < now else now
 
 
-async def _hold(t: Tx, contact_id: UUID, reading: Reading, at: datetime) -> str:
-    """Hold the contact for an absence that has not held before, and return which absence it is."""
+async def _hold(t: Tx, contact_id: UUID, reading: Reading, at: datetime) -> tuple[str, datetime | None]:
+    """Hold the contact for an absence that has not held before; return which absence it is, and until when it holds."""
     zone = await t.fetchval(
         "SELECT time_zone FROM contacts WHERE workspace_id = $1 AND id = $2", t.workspace_id, contact_id
     )
@@ -346,13 +347,14 @@ async def _hold(t: Tx, contact_id: UUID, reading: Reading, at: datetime) -> str:
         contact_id,
         key,
     )
-    if not held_before:
-        await t.execute(
-            "UPDATE contacts SET out_of_office_until = greatest(out_of_office_until, $3::timestamptz) "
-            "WHERE workspace_id = $1 AND id = $2 AND $3::timestamptz > $4::timestamptz",
-            t.workspace_id,
-            contact_id,
-            hold_until(returns_on, at, ZoneInfo(zone or "UTC")),
-            t.now,
-        )
-    return key
+    until = hold_until(returns_on, at, ZoneInfo(zone or "UTC"))
+    if held_before or until <= t.now:
+        return key, None
+    await t.execute(
+        "UPDATE contacts SET out_of_office_until = greatest(out_of_office_until, $3::timestamptz) "
+        "WHERE workspace_id = $1 AND id = $2",
+        t.workspace_id,
+        contact_id,
+        until,
+    )
+    return key, until

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from domain import waiting
 from domain.changes import Change, NewError
 from domain.database import Tx, tx
 from domain.plans import load_plans
@@ -20,11 +21,13 @@ from domain.rules.event_types import EventType
 from domain.rules.fact import Fact
 from domain.rules.ids import new_id
 from domain.rules.inbound.reading import Classification
-from domain.rules.lifecycle import OPEN, EndReason, Signal, Status
+from domain.rules.lifecycle import EndReason, Signal, Status
 from domain.rules.plan import Plan, SequenceStatus
 from domain.rules.recipient import Recipient
+from domain.rules.suppressed import SuppressionReason
 from domain.settling import catch_up
 from domain.signals import apply_within
+from domain.standing_ends import end_that_stands, other_reply
 from domain.writing import read, write
 
 CHOICES: Final = (Classification.HUMAN_REPLY, Classification.AUTOMATIC_ANSWER, Classification.OPT_OUT)
@@ -41,11 +44,12 @@ async def reclassify(workspace_id: UUID, actor: Actor, message_id: UUID, classif
     """Say what an incoming message was, and return the recipients that changed by it.
 
     Ends by reply or by opt-out text that this message brought about are taken back: their recipients are PAUSED, until
-    a person resumes them. STOPPED, BOUNCED and opt-outs by link stay. Then the message has the effect of what it is.
+    a person resumes them. STOPPED, BOUNCED and opt-outs by link stay, and whoever would have ended by another message
+    or opt-out, too, has ended by that. Then the message has the effect of what it is.
 
     Raises:
         NotFound: there is no such message.
-        Invalid: it was not received, or this is not what a person decides.
+        Invalid: it was not received, it is a complaint, or this is not what a person decides.
         EffectForgotten: it ended somebody's sequences so long ago that what it did is not known any more.
     """
     if classification not in CHOICES:
@@ -63,6 +67,12 @@ async def reclassify(workspace_id: UUID, actor: Actor, message_id: UUID, classif
         before = Classification(message["classification"])
         if before is classification:
             return set()
+        if before is Classification.COMPLAINT:
+            raise Invalid(
+                "The mail provider reported this as a spam complaint, and that stands. To write to the person again, "
+                "lift the suppression, with the reason.",
+                field=["id"],
+            )
         await t.execute(
             "UPDATE messages SET classification = $3, reclassified_at = $4 WHERE workspace_id = $1 AND id = $2",
             t.workspace_id,
@@ -70,6 +80,7 @@ async def reclassify(workspace_id: UUID, actor: Actor, message_id: UUID, classif
             classification,
             t.now,
         )
+        await _hold_or_let_go(t, message, classification)
         undone: set[UUID] = set()
         if (before, classification) != (Classification.HUMAN_REPLY, Classification.OPT_OUT):
             done = await _what_it_did(t, message)
@@ -92,14 +103,44 @@ async def reclassify(workspace_id: UUID, actor: Actor, message_id: UUID, classif
 async def _lift(t: Tx, actor: Actor, message_id: UUID) -> None:
     await t.execute(
         "UPDATE suppressions SET lifted_at = $3, lifted_because = $4, lifted_by_kind = $5, lifted_by_id = $6 "
-        "WHERE workspace_id = $1 AND message_id = $2 AND lifted_at IS NULL",
+        "WHERE workspace_id = $1 AND message_id = $2 AND lifted_at IS NULL AND reason = $7",
         t.workspace_id,
         message_id,
         t.now,
         _LIFTED_BECAUSE,
         actor.kind,
         actor.id,
+        SuppressionReason.UNSUBSCRIBED,
     )
+
+
+async def _hold_or_let_go(t: Tx, message: asyncpg.Record, classification: Classification) -> None:
+    """Take back the hold that an absence note put on its contact, or hold again; what other notes hold stays held."""
+    until, contact_id = message["held_until"], message["contact_id"]
+    if until is None:
+        return
+    if classification is Classification.AUTOMATIC_ANSWER:
+        await t.execute(
+            "UPDATE contacts SET out_of_office_until = greatest(out_of_office_until, $3::timestamptz) "
+            "WHERE workspace_id = $1 AND id = $2 AND erased_at IS NULL AND $3::timestamptz > $4::timestamptz",
+            t.workspace_id,
+            contact_id,
+            until,
+            t.now,
+        )
+        return
+    shortened = await t.fetchval(
+        "UPDATE contacts SET out_of_office_until = (SELECT max(held_until) FROM messages WHERE workspace_id = $1 "
+        "AND contact_id = $2 AND held_until > $5 AND classification = $4) "
+        "WHERE workspace_id = $1 AND id = $2 AND out_of_office_until = $3 RETURNING id",
+        t.workspace_id,
+        contact_id,
+        until,
+        Classification.AUTOMATIC_ANSWER,
+        t.now,
+    )
+    if shortened is not None:
+        await waiting.let_go_on(t, contact_id)
 
 
 async def _what_it_did(t: Tx, message: asyncpg.Record) -> dict[UUID, asyncpg.Record]:
@@ -162,13 +203,17 @@ async def _taken_back(t: Tx, actor: Actor, row: Recipient, plan: Plan, event: as
     """Return the recipient without what this event did to it; None when that stands, or nothing is left of it."""
     after = row
     error = None
+    replied_at = await other_reply(t, row, event["message_id"])
     if row.replied_at == event["occurred_at"]:
-        after = replace(after, replied_at=None)
+        after = replace(after, replied_at=replied_at)
     previous = Status(event["previous_status"]) if event["previous_status"] else None
     is_its_end = event["end_reason"] in _UNDOABLE and row.ended and row.ended_at == event["occurred_at"]
     if is_its_end and row.end_reason == event["end_reason"] and previous is not None:
-        if previous not in OPEN:
-            after = replace(after, end_reason=EndReason(previous))
+        ends_by = await end_that_stands(t, row, previous, replied_at)
+        if ends_by is EndReason.REPLIED:
+            after = replace(after, end_reason=ends_by, replied_at=after.replied_at or replied_at)
+        elif ends_by is not None:
+            after = replace(after, end_reason=ends_by)
         elif plan.status is not SequenceStatus.ARCHIVED and not await _has_newer_run(t, row):
             after, error = await _reopened(t, after, plan)
     if after == row:

@@ -55,7 +55,7 @@ async def apply_within(t: Tx, fact: Fact) -> set[UUID]:
     named = (await read(t, [fact.recipient_id], deleted=True)).get(fact.recipient_id)
     if named is None:
         raise NotFound("recipient", field=["id"])
-    await bind_person(t, fact, named)
+    is_news = await bind_person(t, fact, named) and fact.message_id is not None
     told: Fact | None = fact
     if fact.signal is Signal.DELIVERY_FAILED:
         told = await placed(t, fact, named)
@@ -78,7 +78,8 @@ async def apply_within(t: Tx, fact: Fact) -> set[UUID]:
                 if told.signal is Signal.HUMAN_REPLY and before.contact_id != named.contact_id:
                     change = _colleague_replied(t, told, before, plans[before.sequence_id])
                 else:
-                    change = _decide(t, told, before, plans[before.sequence_id], before.sequence_id in stops)
+                    plan = plans[before.sequence_id]
+                    change = _decide(t, told, before, plan, before.sequence_id in stops, is_news)
                 if change is not None:
                     changes.append(change)
             written = await write(t, changes)
@@ -116,8 +117,10 @@ def _colleague_replied(t: Tx, fact: Fact, before: Recipient, plan: Plan) -> Chan
     )
 
 
-def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bool) -> Change | None:
-    """Return what the signal makes of one recipient; None when it shows nothing new."""
+def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bool, is_news: bool) -> Change | None:
+    """Return what the signal makes of one recipient; None when it shows nothing new.
+
+    `is_news`: the person asked in a new way to be left alone, which is recorded even where nothing else changes."""
     signal = fact.signal
     if before.id != fact.recipient_id and signal in OPTS_OUT:
         signal = Signal.SUPPRESSION_ELSEWHERE
@@ -143,7 +146,7 @@ def _decide(t: Tx, fact: Fact, before: Recipient, plan: Plan, stops_on_reply: bo
         step_id = fact.step_id or before.current_step_id
         after = moves.carry_out(before, plan, step_id, t.now, t.now)
         kind, done = EventType.STEP_CARRIED_OUT, "CARRIED_OUT"
-    elif fact.incoming_id is not None and before.id == fact.recipient_id:
+    elif (fact.incoming_id is not None or is_news) and before.id == fact.recipient_id:
         after, kind = before, EventType.MESSAGE_RECORDED
     else:
         return None

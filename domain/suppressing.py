@@ -50,7 +50,8 @@ class Suppressing:
 async def create(
     workspace_id: UUID, actor: Actor, wanted: Wanted, *, source: SuppressionSource = SuppressionSource.API
 ) -> Suppressing:
-    """Suppress, and end the open recipients concerned. What is suppressed already stays as it was, and is answered.
+    """Suppress, and end the open recipients concerned. What was put on the list in the same way already stays as it
+    was, and is answered; beside an opt-out it is an entry of its own.
 
     Raises:
         Invalid, NotFound
@@ -74,10 +75,13 @@ async def put(
         (kept,) = await kept_as(t, [entry])
         made = await suppress(t, [kept], reason=SuppressionReason.LISTED, source=source, actor=actor, note=note)
         found = await t.fetchval(
-            "SELECT id FROM suppressions WHERE workspace_id = $1 AND kind = $2 AND value = $3 AND lifted_at IS NULL",
+            "SELECT id FROM suppressions WHERE workspace_id = $1 AND kind = $2 AND value = $3 AND reason = $4 "
+            "AND source = $5 AND num_nonnulls(message_id, recipient_id) = 0 AND lifted_at IS NULL",
             t.workspace_id,
             kept.kind,
             kept.value,
+            SuppressionReason.LISTED,
+            source,
         )
         if found is None:  # lifted at this very moment
             raise NotFound("suppression")
@@ -134,7 +138,8 @@ async def settle_before_the_answer(workspace_id: UUID, done: Suppressing) -> Sup
 
 
 async def lift(workspace_id: UUID, actor: Actor, suppression_id: UUID, because: str) -> UUID:
-    """Lift a suppression, with the reason; it stays in the ledger, and reopens nothing.
+    """Lift a suppression, with the reason, and every other ground on which the same stands. They stay in the ledger
+    and reopen nothing.
 
     Raises:
         NotFound: there is none, or it was lifted already.
@@ -143,9 +148,10 @@ async def lift(workspace_id: UUID, actor: Actor, suppression_id: UUID, because: 
     reason = _checked_text(because, "reason")
 
     async def work(t: Tx) -> UUID:
-        lifted = await t.fetchval(
+        lifted = await t.fetch(
             "UPDATE suppressions SET lifted_at = $3, lifted_because = $4, lifted_by_kind = $5, lifted_by_id = $6, "
-            "settling = false WHERE workspace_id = $1 AND id = $2 AND lifted_at IS NULL RETURNING id",
+            "settling = false WHERE workspace_id = $1 AND lifted_at IS NULL AND (kind, value) = (SELECT kind, value "
+            "FROM suppressions WHERE workspace_id = $1 AND id = $2 AND lifted_at IS NULL) RETURNING id",
             t.workspace_id,
             suppression_id,
             t.now,
@@ -153,7 +159,7 @@ async def lift(workspace_id: UUID, actor: Actor, suppression_id: UUID, because: 
             actor.kind,
             actor.id,
         )
-        if lifted is None:
+        if not lifted:
             raise NotFound("suppression", field=["id"])
         return suppression_id
 

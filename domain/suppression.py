@@ -1,7 +1,8 @@
 """Whom nobody in the workspace may write to: addresses, domains, phone numbers and contacts, and the ledger of why.
 
 A domain covers the domains below it. An address or a number whose person was erased is kept as a keyed hash alone. A
-row is never removed: lifting it notes who did so and why.
+row is never removed: lifting it notes who did so and why. Each ground is a row of its own, and whoever has one that is
+not lifted is not written to.
 
 Source: product.md section 5; reliability.md 2.31.
 """
@@ -91,7 +92,8 @@ async def suppress(
     message_id: UUID | None = None,
     settling: bool = False,
 ) -> list[UUID]:
-    """Put entries in force and return those that are new. What is in force already stays as it was.
+    """Put entries in force and return those that are new. What is in force already on the same ground (why, how and
+    through which message and run) stays as it was; another ground is an entry of its own.
 
     With `settling` a worker ends the open recipients concerned. What is kept of an erased person is a keyed hash,
     without a note."""

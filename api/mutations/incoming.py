@@ -204,7 +204,8 @@ class IncomingMutations:
 
     @mutation(
         "Says what an incoming message really was. Only what that message did is undone: who ended by it as REPLIED or "
-        "by an opt-out text is PAUSED, to be resumed. STOPPED, BOUNCED and opt-outs by link stay.",
+        "by an opt-out text is PAUSED, to be resumed. STOPPED, BOUNCED, complaints and opt-outs by link stay, and so "
+        "does an end that another message or suppression stands for. A hold for an absence goes with its message.",
         scope=Scope.RECIPIENTS_WRITE,
     )
     async def message_reclassify(self, info: Info, input: MessageReclassifyInput) -> MessageReclassifyPayload | None:

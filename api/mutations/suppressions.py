@@ -80,7 +80,8 @@ class SuppressionDeletePayload(SuppressionPayload):
 class SuppressionMutations:
     @mutation(
         "Puts an address, a domain, a phone number or a person on the suppression list. The open recipients concerned "
-        "end at once, with the reason SUPPRESSED. What is on it already is answered as it is.",
+        "end at once, with the reason SUPPRESSED. What was put on it in the same way already is answered as it is; "
+        "beside an opt-out or a complaint it is an entry of its own.",
         scope=Scope.SUPPRESSIONS_WRITE,
         transactions_of_its_own=True,
     )
@@ -109,8 +110,9 @@ class SuppressionMutations:
         )
 
     @mutation(
-        "Lifts a suppression. It stays in the ledger with the reason, and reopens nothing: enrol again. An opt-out "
-        "binds the person and the address: both entries have to be lifted.",
+        "Lifts a suppression, and with it every other entry of the same address, domain, number or person. They stay "
+        "in the ledger with the reason, and reopen nothing: enrol again. An opt-out binds the person and the address: "
+        "both have to be lifted.",
         scope=Scope.SUPPRESSIONS_WRITE,
     )
     async def suppression_delete(self, info: Info, input: SuppressionDeleteInput) -> SuppressionDeletePayload | None:

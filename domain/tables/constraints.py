@@ -286,7 +286,11 @@ INDEXES: dict[str, str] = {
         "ON contacts (workspace_id, reverse(split_part(email_key, '@', 2)) text_pattern_ops) "
         "WHERE email_key IS NOT NULL"
     ),
-    "suppressions_in_force": "UNIQUE ON suppressions (workspace_id, kind, value) WHERE lifted_at IS NULL",
+    # each ground of its own once: lifting one leaves the others
+    "suppressions_in_force": (
+        "UNIQUE ON suppressions (workspace_id, kind, value, reason, source, message_id, recipient_id) "
+        "NULLS NOT DISTINCT WHERE lifted_at IS NULL"
+    ),
     # the queue: the next due recipient of a mailbox; due steps that a person carries out
     "recipients_due_by_mailbox": "ON recipients (mailbox_id, due_at, id) WHERE due_kind = 'AUTOMATED_EMAIL'",
     "recipients_due_by_queue": (

@@ -82,6 +82,7 @@ class Message(Model):
     quoted_text = fields.TextField(null=True)  # of an incoming one: what it quotes, and its signature
     reclassified_at = fields.DatetimeField(null=True)  # of an incoming one: a person said what it really was
     absence_key = fields.CharField(max_length=32, null=True)  # of an absence note: which absence it speaks of
+    held_until = fields.DatetimeField(null=True)  # of an absence note: the hold it made, unless a person released it
     reply = fields.TextField(null=True)  # the mail server's last words; of a text message first the provider's id
     delivery = fields.CharField(max_length=10, null=True)  # of a text message: what its receipt said, and when
     delivery_at = fields.DatetimeField(null=True)

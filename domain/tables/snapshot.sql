@@ -346,6 +346,7 @@ CREATE TABLE public.messages (
     delivery character varying(10),
     delivery_at timestamp with time zone,
     reclassified_at timestamp with time zone,
+    held_until timestamp with time zone,
     CONSTRAINT messages_classification_known CHECK ((classification IN ('HUMAN_REPLY', 'AUTOMATIC_ANSWER', 'OPT_OUT', 'HARD_BOUNCE', 'DELIVERY_DELAYED', 'DELIVERY_FAILED', 'COMPLAINT', 'NOTICE'))),
     CONSTRAINT messages_delivery_known CHECK ((delivery IN ('DELIVERED', 'FAILED'))),
     CONSTRAINT messages_delivery_with_time CHECK (((delivery IS NULL) = (delivery_at IS NULL))),
@@ -797,8 +798,9 @@ INSERT INTO public.tortoise_migrations VALUES (30, 'models', '0030_test_mode', n
 INSERT INTO public.tortoise_migrations VALUES (31, 'models', '0031_more_workspace_events', now());
 INSERT INTO public.tortoise_migrations VALUES (32, 'models', '0032_imports', now());
 INSERT INTO public.tortoise_migrations VALUES (33, 'models', '0033_reclassified_at', now());
+INSERT INTO public.tortoise_migrations VALUES (34, 'models', '0034_grounds', now());
 
-SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 33, true);
+SELECT pg_catalog.setval('public.tortoise_migrations_id_seq', 34, true);
 
 SELECT pg_catalog.setval('public.workspace_events_id_seq', 1, false);
 
@@ -1088,7 +1090,7 @@ CREATE INDEX step_errors_open ON public.step_errors USING btree (workspace_id, c
 
 CREATE INDEX suppressions_by_age ON public.suppressions USING btree (workspace_id, created_at DESC, id DESC);
 
-CREATE UNIQUE INDEX suppressions_in_force ON public.suppressions USING btree (workspace_id, kind, value) WHERE (lifted_at IS NULL);
+CREATE UNIQUE INDEX suppressions_in_force ON public.suppressions USING btree (workspace_id, kind, value, reason, source, message_id, recipient_id) NULLS NOT DISTINCT WHERE (lifted_at IS NULL);
 
 CREATE INDEX suppressions_of_recipient ON public.suppressions USING btree (recipient_id) WHERE (recipient_id IS NOT NULL);
 

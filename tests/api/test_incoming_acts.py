@@ -16,13 +16,14 @@ from domain import feed, inbound
 from domain.contacts import ContactFields
 from domain.database import fetch
 from domain.enrolment import Candidate, Enrolment, enroll
+from domain.opting_out import OptOutLinks, opt_out
 from domain.plans import SequenceSettings
 from domain.rules.ids import Prefix, to_public
 from domain.rules.webhooks import signature
 from tests.api.conftest import PATIENCE_SECONDS, Api, rcp
 from tests.api.incoming_world import due, send, sent_id, shown, take
 from tests.engine.sending_world import set_row
-from tests.inbound.mails import delivery_report, letter
+from tests.inbound.mails import complaint, delivery_report, letter
 from tests.world import IN_AN_HOUR, NOW, World, email
 
 _TWO = (email(), email(wait=NOW))
@@ -169,6 +170,108 @@ async def test_an_opt_out_by_text_is_taken_back_with_its_suppression(api: Api) -
     assert (now["status"], now["contact"]["suppressed"]) == ("PAUSED", False)
     lifted = await fetch("SELECT lifted_because FROM suppressions WHERE workspace_id = $1", api.workspace_id)
     assert all(row["lifted_because"] for row in lifted)
+
+
+async def _press_link(api: Api, recipient_id: UUID) -> None:
+    """Press the opt-out link of the last mail that went out to a recipient."""
+    (sent,) = await fetch("SELECT id, to_address FROM messages WHERE rfc_message_id = $1", await sent_id(recipient_id))
+    links = OptOutLinks(api.vault, api.url)
+    url = links.url(api.workspace_id, recipient_id, sent["id"], sent["to_address"], {})
+    link = links.read(url.rpartition("/")[2])
+    assert link is not None
+    await opt_out(link)
+
+
+async def _grounds(api: Api, recipient_id: UUID) -> int:
+    """How many entries of the ledger are in force for the person of a recipient."""
+    rows = await fetch(
+        "SELECT count(*) AS n FROM suppressions s JOIN recipients r ON r.contact_id = s.contact_id "
+        "WHERE s.workspace_id = $1 AND r.id = $2 AND s.lifted_at IS NULL",
+        api.workspace_id,
+        recipient_id,
+    )
+    return int(rows[0]["n"])
+
+
+async def test_who_opted_out_by_another_way_too_stays_out_when_the_text_is_reclassified(api: Api) -> None:
+    world = await api.world(steps=[email(), email(wait=IN_AN_HOUR)], people=5)
+    await send(api)
+    link, complained, reported, twice, listed = world.recipient_ids
+    texts = {
+        one: (await take(api, letter("Unsubscribe", in_reply_to=await sent_id(one), sender=f"p{n}@people.example")))
+        for n, one in enumerate(world.recipient_ids)
+    }
+    await _press_link(api, link)
+    await _press_link(api, link)
+    assert await _grounds(api, link) == 2
+    spam = await take(api, complaint(await sent_id(complained)))
+    await api.change("recipientReport", {"id": rcp(reported), "kind": "OPTED_OUT"}, "recipient { status }")
+    words = letter("Remove me from your list", in_reply_to=await sent_id(twice), sender="p3@people.example")
+    second = await take(api, words)
+    given = {"address": "p4@people.example", "note": "legal letter"}
+    put = await api.change("suppressionCreate", given, "suppression { id note reason }")
+    assert (put["suppression"]["note"], put["suppression"]["reason"]) == ("legal letter", "LISTED")
+    again = await api.change("suppressionCreate", given, "suppression { id }")
+    assert again["suppression"]["id"] == put["suppression"]["id"]
+    for one, text in texts.items():
+        assert (await _reclassify(api, text.message_id, "AUTOMATIC_ANSWER"))["errors"] == []
+        now = await shown(api, one)
+        assert (now["status"], now["contact"]["suppressed"]) == ("UNSUBSCRIBED", True)
+        expected = {complained: "COMPLAINED", listed: "SUPPRESSED"}.get(one, "UNSUBSCRIBED")
+        assert now["endReason"] == expected
+    assert await _enrolled(api, world, *(f"p{n}@people.example" for n in range(5))) == []
+    for meaning in ("HUMAN_REPLY", "AUTOMATIC_ANSWER"):
+        (refusal,) = (await _reclassify(api, spam.message_id, meaning))["errors"]
+        assert refusal["code"] == "INVALID"
+    assert (await shown(api, complained))["contact"]["suppressed"]
+    await _reclassify(api, second.message_id, "AUTOMATIC_ANSWER")
+    assert not (await shown(api, twice))["contact"]["suppressed"]
+    lifted = {"id": put["suppression"]["id"], "reason": "It was another person."}
+    assert (await api.change("suppressionDelete", lifted, "suppression { id }"))["errors"] == []
+    assert not (await shown(api, listed))["contact"]["suppressed"]
+
+
+async def test_another_reply_and_another_opt_out_are_what_ended_it_when_the_first_was_none(api: Api) -> None:
+    world = await api.world(steps=[email(), email(wait=IN_AN_HOUR)], people=3)
+    await send(api)
+    replied, opted, stopped = world.recipient_ids
+    first = await take(api, letter("We have received your request.", in_reply_to=await sent_id(replied)))
+    second = await take(api, letter("Yes, call me", in_reply_to=await sent_id(replied)))
+    before = (await shown(api, replied))["repliedAt"]
+    await _reclassify(api, first.message_id, "AUTOMATIC_ANSWER")
+    now = await shown(api, replied)
+    assert (now["status"], now["endReason"]) == ("REPLIED", "REPLIED")
+    assert now["repliedAt"] > before
+    await _reclassify(api, second.message_id, "AUTOMATIC_ANSWER")
+    assert (await shown(api, replied))["repliedAt"] is None
+    text = await take(api, letter("Unsubscribe", in_reply_to=await sent_id(opted), sender="p1@people.example"))
+    await take(api, letter("Yes, call me", in_reply_to=await sent_id(opted), sender="p1@people.example"))
+    await _reclassify(api, text.message_id, "AUTOMATIC_ANSWER")
+    now = await shown(api, opted)
+    assert (now["status"], now["contact"]["suppressed"]) == ("REPLIED", False)
+    await api.change("recipientStop", {"id": rcp(stopped)}, "recipient { status }")
+    told = len((await shown(api, stopped))["events"]["nodes"])
+    await _press_link(api, stopped)
+    await _press_link(api, stopped)
+    now = await shown(api, stopped)
+    assert (now["status"], now["contact"]["suppressed"]) == ("STOPPED", True)
+    assert [event["type"] for event in now["events"]["nodes"][told:]] == ["recipient.message_recorded"]
+
+
+async def test_an_absence_that_was_none_holds_nobody(api: Api) -> None:
+    world = await api.world(steps=_TWO)
+    await send(api)
+    recipient_id = world.recipient_ids[0]
+    found = await _away(api, world, "I am on vacation.")
+    until = (await shown(api, recipient_id))["contact"]["outOfOfficeUntil"]
+    await _reclassify(api, found.message_id, "OPT_OUT")
+    assert (await shown(api, recipient_id))["contact"]["outOfOfficeUntil"] is None
+    await _reclassify(api, found.message_id, "AUTOMATIC_ANSWER")
+    now = await shown(api, recipient_id)
+    assert (now["status"], now["contact"]["outOfOfficeUntil"]) == ("PAUSED", until)
+    await api.change("contactHoldRelease", {"id": now["contact"]["id"]}, "contact { id }")
+    await _reclassify(api, found.message_id, "HUMAN_REPLY")
+    assert (await shown(api, recipient_id))["contact"]["outOfOfficeUntil"] is None
 
 
 async def test_a_reply_that_asked_to_stop_becomes_an_opt_out(api: Api) -> None:
