@@ -23,7 +23,7 @@ from domain import turns
 from domain.database import Tx, fetch, tx
 from domain.delivery import Result, record
 from domain.figures import workers_seen
-from domain.refusals import Invalid, Refusal
+from domain.refusals import Invalid
 from domain.rules.ids import new_id
 from domain.rules.mime import message_token
 from domain.rules.outcomes import Unknown
@@ -75,15 +75,6 @@ def _take(lane: turns.Lane) -> str:
 _LANE_OF: Final = {lane.channel: lane for lane in turns.LANES}
 
 
-class WorkersAreRunning(Refusal):
-    """A worker that runs is sending already what this is to hold back."""
-
-    code = "WORKERS_ARE_RUNNING"
-
-    def __init__(self, count: int) -> None:
-        super().__init__(f"{count} workers are connected to this database. Stop them first, then run this again.")
-
-
 @dataclass(frozen=True, slots=True)
 class Reconciled:
     """How many messages may have been sent in the lost time, and of how many mailboxes."""
@@ -98,14 +89,13 @@ async def reconcile(message_id_key: bytes, until: datetime | None, *, dry_run: b
     Batches of 500, each one transaction; what is killed in the middle is gone on with by a repetition.
 
     Raises:
-        Invalid: the moment lies in the future.
-        WorkersAreRunning
+        Invalid: the moment lies in the future, or a worker runs, which would send meanwhile what this is to hold back.
     """
     now: datetime = (await fetch("SELECT now() AS now"))[0]["now"]
     if until is not None and until > now:
         raise Invalid("The last worker cannot have ended in the future.", field=["until"])
     if running := await workers_seen():
-        raise WorkersAreRunning(running)
+        raise Invalid(f"{running} workers are connected to this database. Stop them first, then run this again.")
     messages, mailboxes = 0, 0
     for row in await fetch(_MAILBOXES):
         count = await _of_mailbox(row, until or now, message_id_key, dry_run=dry_run)

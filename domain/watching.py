@@ -111,8 +111,9 @@ async def renew(watches: Sequence[Watch], *, lease: timedelta = LEASE) -> set[UU
 
 
 async def let_go(watch: Watch, *, again_in: timedelta = timedelta(0)) -> None:
-    """Give a mailbox up; it is taken again, by whomever, in `again_in` at the earliest."""
-    await _as_holder(watch, "lease_until = now(), next_at = now() + $4::interval", again_in)
+    """Give a mailbox up; it is taken again, by whomever, in `again_in` at the earliest. A lengthening of its lease that
+    is on its way comes too late."""
+    await _as_holder(watch, "token = token + 1, lease_until = now(), next_at = now() + $4::interval", again_in)
 
 
 async def found_well(watch: Watch) -> None:

@@ -103,34 +103,35 @@ async def test_a_cut_batch_is_taken_once_and_cancelling_leaves_the_rest(
     workspace_id: UUID, actor: Actor, vault: Vault
 ) -> None:
     world = await make_world(workspace_id, actor, vault, steps=LATER, people=1)
-    rows = "email\n" + "".join(f"i{number}@a.test\n" for number in range(2_200))
+    rows = "email\n" + "".join(f"i{number}@a.test\n" for number in range(2_700))
     file_id = await uploaded(workspace_id, actor, rows)
     operation_id = await bulk_imports.order(workspace_id, actor, file_id, into=Into(sequence_id=world.sequence_id))
     assert (await shown(workspace_id, operation_id)).status is BulkStatus.PENDING
     assert await bulk.go_on()
     read = await shown(workspace_id, operation_id)
-    assert (read.status, read.matched, read.done) == (BulkStatus.RUNNING, 2_200, 0)
+    assert (read.status, read.matched) == (BulkStatus.RUNNING, 2_700)
     assert await bulk.go_on()
-    half = await shown(workspace_id, operation_id)
+    half = await shown(workspace_id, operation_id)  # a batch or two, as the second lane found the file read or not
     await fetch("CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'cut'; END $$")
     await fetch("CREATE TRIGGER cut BEFORE UPDATE OF done ON bulk_operations FOR EACH ROW EXECUTE FUNCTION cut()")
     assert await bulk.go_on() is False
     await fetch("DROP TRIGGER cut ON bulk_operations")
     assert await shown(workspace_id, operation_id) == half
-    assert (half.done, len(await addresses(workspace_id))) == (1_000, 1_001)
+    assert half.done in (1_000, 1_500)
+    assert len(await addresses(workspace_id)) == half.done + 1
     await fetch("WITH u AS (UPDATE bulk_operations SET turned_at = now() RETURNING 1) SELECT 1")
     assert await bulk.go_on()
     await bulk.cancel(workspace_id, operation_id)
     assert await bulk.go_on() is False
     ended = await shown(workspace_id, operation_id)
-    assert (ended.status, ended.done, ended.changed) == (BulkStatus.CANCELLED, 2_000, 2_000)
-    assert await statuses(workspace_id) == {"SCHEDULED": 2_001}
+    assert (ended.status, ended.done, ended.changed) == (BulkStatus.CANCELLED, half.done + 1_000, half.done + 1_000)
+    assert await statuses(workspace_id) == {"SCHEDULED": ended.done + 1}
     again = await bulk_imports.order(
         workspace_id, actor, await uploaded(workspace_id, actor, rows), into=Into(sequence_id=world.sequence_id)
     )
     await carried_out()
     rest = await shown(workspace_id, again)
-    assert (rest.changed, rest.unchanged, rest.refused) == (200, 2_000, 0)
+    assert (rest.changed, rest.unchanged, rest.refused) == (2_700 - ended.done, ended.done, 0)
     kept = await fetch("SELECT count(*) AS n FROM import_chunks WHERE workspace_id = $1", workspace_id)
     held = await fetch("SELECT count(file_rows) AS n FROM bulk_batches WHERE operation_id = $1", again)
     assert (kept[0]["n"], held[0]["n"]) == (0, 0)

@@ -8,7 +8,7 @@ import pytest
 from domain import keys
 from domain.database import fetch
 from domain.plans import SequenceSettings
-from domain.reconciling import Reconciled, WorkersAreRunning, reconcile
+from domain.reconciling import Reconciled, reconcile
 from domain.refusals import Invalid
 from domain.rules.actor import Actor
 from domain.secrets import Vault
@@ -96,7 +96,7 @@ async def test_it_is_refused_while_a_worker_runs_and_for_the_future(settings: Se
         async def refused() -> bool:
             try:
                 await reconcile(KEY, None, dry_run=True)
-            except WorkersAreRunning as why:
+            except Invalid as why:
                 return "Stop them first" in str(why)
             return False
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from domain import mailboxes
+from domain import watching as leases
 from domain.database import fetch
 from domain.mailbox_fields import MailboxFields
 from domain.secrets import Vault
@@ -31,6 +32,17 @@ async def test_new_mail_is_taken_in_once_from_inbox_and_junk_and_stays_unread(wo
             # The third may come again where the first worker ended before it was noted: the intake knows it then.
             await until(lambda: mail(4) in taken.raws, "a later worker goes on where the first stopped")
     assert set(taken.raws[3:]) <= {mail(3), mail(4)}
+
+
+async def test_a_mailbox_that_was_given_up_is_not_held_by_a_lengthening_that_comes_too_late(
+    workspace_id: UUID, vault: Vault
+) -> None:
+    await make_watched(workspace_id, vault, 1)
+    (held,) = await leases.take(10)
+    await leases.let_go(held)
+    assert await leases.renew([held]) == set()
+    (again,) = await leases.take(10)
+    assert again.token > held.token
 
 
 async def test_a_server_that_idles_tells_of_new_mail_before_the_next_look(workspace_id: UUID, vault: Vault) -> None:
