@@ -95,7 +95,7 @@ async def reconcile(message_id_key: bytes, until: datetime | None, *, dry_run: b
     if until is not None and until > now:
         raise Invalid("The last worker cannot have ended in the future.", field=["until"])
     if running := await workers_seen():
-        raise Invalid(f"{running} workers are connected to this database. Stop them first, then run this again.")
+        raise Invalid(f"Workers are connected to this database ({running}). Stop them first, then run this again.")
     messages, mailboxes = 0, 0
     for row in await fetch(_MAILBOXES):
         count = await _of_mailbox(row, until or now, message_id_key, dry_run=dry_run)
